@@ -1,0 +1,113 @@
+package cloud
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Hold wakes a site if it sleeps, looks at one that may have gone while nobody watched the engine, keeps it awake until release is called, and returns where its web server
+// listens. Unavailable if it does not run.
+func (c *Cloud) Hold(ctx context.Context, id string) (at netip.AddrPort, release func(), err error) {
+	s, ok := c.published(id)
+	if ok && (s.State == Asleep || c.unsure(s)) {
+		if err := c.wake(ctx, id); err != nil {
+			return at, nil, err
+		}
+		s, ok = c.published(id)
+	}
+	switch {
+	case !ok:
+		return at, nil, Errorf(NotFound, "no such site")
+	case s.State != Running:
+		return at, nil, c.notRunning(s)
+	case c.deaths.dead(id):
+		return at, nil, Errorf(Unavailable, "the container of %q has died and is being started again", s.Name).
+			WithHint("try again in a moment; why is in %s", c.Door.SSH("site logs "+s.Name))
+	}
+	release = c.holds.take(id, c.Now)
+	if s, ok = c.published(id); !ok || s.State != Running { // it went to sleep or away in between
+		release()
+		return c.Hold(ctx, id)
+	}
+	return s.Endpoint(), release, nil
+}
+
+func (c *Cloud) notRunning(s Site) error {
+	if s.State == Failed {
+		return Errorf(Unavailable, "%s", s.Reason).WithHint("why is in %s; once that is mended: %s",
+			c.Door.SSH("site logs "+s.Name), c.Door.SSH("site start "+s.Name))
+	}
+	return Errorf(Unavailable, "site %q is %s", s.Name, s.State).WithHint("start it: %s", c.Door.SSH("site start "+s.Name))
+}
+
+// holds knows who uses a site right now (requests, shells) and since when nobody does. The zero value is ready.
+type holds struct {
+	mu    sync.Mutex
+	sites map[string]*use
+}
+
+type use struct {
+	count int
+	last  time.Time // end of the last one
+}
+
+// take counts a user until release is called.
+func (h *holds) take(id string, now func() time.Time) (release func()) {
+	h.add(id, 1, now())
+	return sync.OnceFunc(func() { h.add(id, -1, now()) })
+}
+
+// touch counts as a use that has just ended.
+func (h *holds) touch(id string, now time.Time) { h.add(id, 0, now) }
+
+func (h *holds) add(id string, n int, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sites == nil {
+		h.sites = map[string]*use{}
+	}
+	u := h.sites[id]
+	if u == nil {
+		u = &use{}
+		h.sites[id] = u
+	}
+	u.count += n
+	u.last = now
+}
+
+// unused is for how long nobody has held the site. A site that was never held counts from the first question.
+func (h *holds) unused(id string, now time.Time) (d time.Duration, held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u := h.sites[id]
+	if u == nil {
+		if h.sites == nil {
+			h.sites = map[string]*use{}
+		}
+		h.sites[id] = &use{last: now}
+		return 0, false
+	}
+	return now.Sub(u.last), u.count > 0
+}
+
+func (h *holds) forget(id string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if u := h.sites[id]; u != nil && u.count == 0 {
+		delete(h.sites, id)
+	}
+}
+
+// held counts the sites that somebody holds.
+func (h *holds) held() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, u := range h.sites {
+		if u.count > 0 {
+			n++
+		}
+	}
+	return n
+}

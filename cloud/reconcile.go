@@ -1,0 +1,365 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	reconcileEvery = 3 * time.Minute
+	watchAgain     = time.Second // after the engine's event stream broke
+	healAfter      = 2 * time.Second
+	healAtMost     = 5 * time.Minute
+	maxDeaths      = 6 // in a row; then a site is failed
+	failedAtMost   = time.Hour
+	turnTime       = 10 * time.Second
+	atOnce         = 4 // sites brought up or down at the same time
+	repairsKept    = 50
+)
+
+// Repair is one thing that Reconcile put right.
+type Repair struct {
+	Time time.Time `json:"time"`
+	Text string    `json:"text"`
+}
+
+type repairs struct {
+	mu   sync.Mutex
+	list []Repair
+}
+
+func (r *repairs) add(now time.Time, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list = append(r.list, Repair{now.UTC(), text})
+	if extra := len(r.list) - repairsKept; extra > 0 {
+		r.list = r.list[extra:]
+	}
+}
+
+func (r *repairs) all() []Repair {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Repair{}, r.list...)
+}
+
+// Run keeps the world as the store says until ctx ends: it reconciles at once, when the engine comes back, and
+// every few minutes, and brings up again what died.
+func (c *Cloud) Run(ctx context.Context) {
+	defer c.healing.Wait()
+	c.healing.Go(func() { c.reap(ctx) })
+	c.healing.Go(func() { c.retire(ctx) })
+	c.healing.Go(func() { c.checkDomains(ctx) })
+	c.healing.Go(func() { c.guard(ctx) })
+	c.healing.Go(func() { c.reviewCertificates(ctx) })
+	for ctx.Err() == nil {
+		err := c.watch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		c.Log.Warn("engine away", "engine", c.Engine.Name(), "err", err)
+		wait(ctx, watchAgain)
+	}
+}
+
+// watch reconciles for as long as the engine's events come.
+func (c *Cloud) watch(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var ticking sync.WaitGroup
+	defer ticking.Wait()
+	defer cancel()
+	defer c.sure.broken()
+	ready := func() { c.sure.broken(); ticking.Go(func() { c.tick(ctx) }) }
+	return c.Engine.Watch(ctx, ready, func(id string, running bool) {
+		if running {
+			c.deaths.over(id)
+			return
+		}
+		if s, ok := c.published(id); !ok || s.State != Running {
+			return // somebody stopped it
+		}
+		delay, hopeless := c.deaths.another(id, c.Now(), c.HealAfter)
+		c.healing.Go(func() {
+			if hopeless {
+				c.giveUp(ctx, id)
+				return
+			}
+			wait(ctx, delay)
+			c.heal(ctx, id)
+		})
+	})
+}
+
+func (c *Cloud) tick(ctx context.Context) {
+	for first := true; ctx.Err() == nil; first = false {
+		began := time.Now()
+		if err := c.Reconcile(ctx); err != nil && ctx.Err() == nil {
+			c.Log.Warn("reconcile", "err", err)
+		}
+		if first {
+			c.Log.Info("reconciled", "took", time.Since(began).Round(time.Millisecond))
+		}
+		wait(ctx, reconcileEvery)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Reconcile makes the world what the store says: it finishes or undoes what a crash cut, removes containers that
+// belong to no site, and starts or stops what is not as it should be. One site that fails does not stop the others.
+func (c *Cloud) Reconcile(ctx context.Context) error {
+	if err := c.Publish(ctx); err != nil {
+		return err
+	}
+	// Containers first: one listed before its record is read had that record when it was made.
+	containers, err := c.Engine.List(ctx)
+	if err != nil {
+		return err
+	}
+	sites, err := c.sites(ctx)
+	if err != nil {
+		return err
+	}
+	known, running := map[string]bool{}, map[string]bool{}
+	for _, s := range sites {
+		known[s.ID] = s.Type == PHP
+	}
+	var failed []error
+	for _, k := range containers {
+		running[k.ID] = k.Running
+		if !known[k.ID] {
+			failed = append(failed, c.removeOrphan(ctx, k))
+		}
+	}
+	return errors.Join(append(failed, c.settleAll(ctx, sites, running)...)...)
+}
+
+func (c *Cloud) removeOrphan(ctx context.Context, k Container) error {
+	release, err := c.turn(ctx, k.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if s, err := c.byID(ctx, k.ID); KindOf(err) != NotFound && (err != nil || s.Type == PHP) {
+		return err // it became a site's since the look
+	}
+	if err := c.Engine.Remove(ctx, k.ID); err != nil {
+		return err
+	}
+	c.repaired("removed the container of %q, which is no site", k.Name)
+	return nil
+}
+
+func (c *Cloud) settleAll(ctx context.Context, sites []Site, running map[string]bool) []error {
+	var (
+		group  sync.WaitGroup
+		mu     sync.Mutex
+		failed []error
+	)
+	slots := make(chan struct{}, atOnce)
+	for _, s := range sites {
+		group.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if err := c.settle(ctx, s, running[s.ID]); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, fmt.Errorf("site %s: %w", s.Name, err))
+			}
+		})
+	}
+	group.Wait()
+	return failed
+}
+
+// turn waits for a site's lock only for a while: a verb that takes long on one site must not hold up the others. The
+// next round comes.
+func (c *Cloud) turn(ctx context.Context, id string) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, turnTime)
+	defer cancel()
+	return c.locks.take(ctx, id)
+}
+
+// settle brings one site, as it was seen, to where its record says.
+func (c *Cloud) settle(ctx context.Context, seen Site, running bool) error {
+	release, err := c.turn(ctx, seen.ID)
+	if err != nil {
+		return err
+	}
+	defer release()
+	s, err := c.byID(ctx, seen.ID)
+	switch {
+	case KindOf(err) == NotFound, err == nil && s.State != seen.State:
+		return nil // a verb was at it since, and saw to it
+	case err != nil:
+		return err
+	case !s.Settled():
+		if err := c.demolish(ctx, s); err != nil {
+			return err
+		}
+		c.repaired("site %q was %s: removed what there was of it", s.Name, s.State)
+		return nil
+	case s.Type != PHP, !s.shallRun() && !running, s.State == Failed && c.deaths.leave(s.ID, c.Now()):
+		return nil
+	case !s.shallRun():
+		c.repaired("site %q ran though it was %s", s.Name, s.State)
+		return c.Engine.Down(ctx, s.ID)
+	}
+	return c.revive(ctx, s, running)
+}
+
+// revive makes sure that a site that shall run does so.
+func (c *Cloud) revive(ctx context.Context, s Site, running bool) error {
+	was := s.State
+	s.State, s.Reason = Running, ""
+	if was != Running {
+		if err := c.put(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := c.raise(ctx, s); err != nil {
+		return err
+	}
+	if !running {
+		c.repaired("started site %q", s.Name)
+	}
+	return nil
+}
+
+// heal brings up a site that died by itself. One that was stopped or deleted stays as it is.
+func (c *Cloud) heal(ctx context.Context, id string) {
+	s, err := c.byID(ctx, id)
+	if KindOf(err) == NotFound {
+		c.deaths.forget(id)
+	}
+	if err != nil || s.State != Running || !c.deaths.dead(id) {
+		return
+	}
+	if err := c.settle(ctx, s, false); err != nil && ctx.Err() == nil {
+		c.Log.Warn("site died and did not come up", "site", s.Name, "err", err)
+	}
+}
+
+// giveUp ends a loop of crashes: the site is failed until somebody starts it.
+func (c *Cloud) giveUp(ctx context.Context, id string) {
+	release, err := c.turn(ctx, id)
+	if err != nil {
+		return
+	}
+	defer release()
+	s, err := c.byID(ctx, id)
+	if err != nil || s.State != Running {
+		return
+	}
+	s.State, s.Reason = Failed, fmt.Sprintf("its web server ended by itself %d times in a row", maxDeaths)
+	err = errors.Join(c.put(ctx, s), c.Publish(ctx), c.Engine.Down(ctx, id))
+	c.repaired("gave up on site %q: %s", s.Name, s.Reason)
+	if err != nil && ctx.Err() == nil {
+		c.Log.Warn("site not given up", "site", s.Name, "err", err)
+	}
+}
+
+// deaths remembers which sites died by themselves, and when. The zero value is ready.
+type deaths struct {
+	mu   sync.Mutex
+	last map[string]death
+}
+
+type death struct {
+	at   time.Time
+	wait time.Duration // until it is brought up again
+	dead bool          // it is not up yet
+	many int           // in a row
+
+	// Of a site that did not come up, which is no death:
+	pause time.Duration
+	next  time.Time // it is not tried again before
+}
+
+// another notes a death and returns how long to wait before the site is brought up again: first at the beginning,
+// doubled with each death, forgotten after a while; or that it is hopeless.
+func (d *deaths) another(id string, now time.Time, first time.Duration) (delay time.Duration, hopeless bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last == nil {
+		d.last = map[string]death{}
+	}
+	l := d.last[id]
+	if l.wait == 0 || now.Sub(l.at) > 2*healAtMost {
+		l.wait, l.many = first/2, 0
+	}
+	l = death{at: now, wait: min(2*l.wait, healAtMost), dead: true, many: l.many + 1}
+	d.last[id] = l
+	return l.wait, l.many >= maxDeaths
+}
+
+// failed notes that a site did not come up. The next Reconcile tries it once more, the one after it in six minutes: each
+// try of a site that cannot come up takes its time from those that can.
+func (d *deaths) failed(id string, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last == nil {
+		d.last = map[string]death{}
+	}
+	l := d.last[id]
+	l.next = now.Add(l.pause)
+	l.pause = min(max(2*l.pause, 2*reconcileEvery), failedAtMost)
+	d.last[id] = l
+}
+
+// leave reports whether a failed site is to be left alone: it is hopeless, or its time has not come.
+func (d *deaths) leave(id string, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.last[id]
+	return l.many >= maxDeaths || now.Before(l.next)
+}
+
+// up is over for a site that came up.
+func (d *deaths) up(id string) {
+	d.over(id)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l, ok := d.last[id]; ok {
+		l.pause, l.next = 0, time.Time{}
+		d.last[id] = l
+	}
+}
+
+func (d *deaths) over(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l, ok := d.last[id]; ok {
+		l.dead = false
+		d.last[id] = l
+	}
+}
+
+// forget is for a site that somebody stopped or started, which is no death.
+func (d *deaths) forget(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.last, id)
+}
+
+func (d *deaths) dead(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last[id].dead
+}
+
+func (c *Cloud) repaired(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	c.Log.Info("repaired", "what", text)
+	c.repairs.add(c.Now(), text)
+}

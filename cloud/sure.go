@@ -1,0 +1,66 @@
+package cloud
+
+import (
+	"context"
+	"sync"
+)
+
+// sure knows which sites were seen at their addresses since the engine's events last came without a break. Of the others
+// nobody knows what became of them, or who has their address by now. The zero value is ready, and sure of nothing.
+type sure struct {
+	mu    sync.Mutex
+	era   int
+	sites map[string]bool
+}
+
+func (s *sure) of(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sites[id]
+}
+
+// look begins a look at a site; seen ends it, and counts unless there was a break in between.
+func (s *sure) look() (era int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.era
+}
+
+func (s *sure) seen(id string, era int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if era != s.era {
+		return
+	}
+	if s.sites == nil {
+		s.sites = map[string]bool{}
+	}
+	s.sites[id] = true
+}
+
+// broken forgets all: there was a break.
+func (s *sure) broken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.era++
+	s.sites = nil
+}
+
+func (s *sure) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sites, id)
+}
+
+// unsure reports whether a site that shall run has to be looked at before somebody is led to its address.
+func (c *Cloud) unsure(s Site) bool {
+	return s.Type == PHP && s.State == Running && !c.sure.of(s.ID) && !c.deaths.dead(s.ID)
+}
+
+// confirm sees that a site is at its address. While the engine is away nothing changes there, so what was there is.
+func (c *Cloud) confirm(ctx context.Context, s Site) error {
+	if c.Engine.Ping(ctx) != nil {
+		return ctx.Err()
+	}
+	return c.raise(ctx, s)
+}
