@@ -1,0 +1,124 @@
+package provision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
+
+	"plil.net/nuage/cloud"
+)
+
+const (
+	labelSite    = "nuage.site"
+	labelName    = "nuage.name"
+	labelAddress = "nuage.address"
+	labelHome    = "nuage.home" // inode of the home
+	labelSpec    = "nuage.spec" // hash of all that the container was made from but its image
+)
+
+// Every byte that a site can write is bounded: its root is read-only, its home has a quota, and these are
+// what is left. The tmpfs are paid from its memory.
+const (
+	runSize = "1m"
+	tmpSize = "64m"
+	shmSize = 16 << 20
+	logSize = "1m"
+	logs    = "2"
+)
+
+func containerName(id string) string { return "nuage-" + id }
+
+// request is the container of a site as the API wants it. No capability, no
+// way to get one, nothing to write to but the home and small tmpfs, and an address that never changes.
+func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
+	user := fmt.Sprintf("%d:%d", s.UID, s.UID)
+	grace := int(d.Grace.Seconds())
+	c := client.ContainerCreateOptions{
+		Name: containerName(s.ID),
+		Config: &container.Config{
+			Hostname:    cloud.Hostname,
+			User:        user,
+			WorkingDir:  cloud.HomePath,
+			StopTimeout: &grace,
+			Env:         []string{"NUAGE_NAME=" + s.Name, "NUAGE_ROOT=" + s.Root, "NUAGE_PROXY=" + proxyAddress(s.Group, at).String()},
+			Labels: map[string]string{
+				labelData: d.Data, labelSite: s.ID, labelName: s.Name, labelAddress: s.Address.String(), labelHome: inode(s.Home),
+			},
+		},
+		HostConfig: d.hardening(s, at.id),
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			at.id: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address}},
+		}},
+	}
+	if proxy := s.Group.HTTPProxy; proxy != "" {
+		for _, name := range []string{"http_proxy", "https_proxy", "HTTPS_PROXY"} { // HTTP_PROXY would be a header's, to CGI
+			c.Config.Env = append(c.Config.Env, name+"="+proxy)
+		}
+		c.Config.Env = append(c.Config.Env, "no_proxy=localhost,127.0.0.1")
+	}
+	if s.Group.Parent != "" {
+		c.Config.Labels[labelGroup] = s.Group.Name
+	}
+	c.Config.Labels[labelSpec] = hash(c)
+	c.Config.Image = or(s.Image, d.Image) // not in the hash: see Update
+	return c
+}
+
+func (d *Docker) hardening(s cloud.Spec, netID string) *container.HostConfig {
+	init := true
+	pids := d.Pids
+	return &container.HostConfig{
+		NetworkMode:    container.NetworkMode(netID),
+		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		Init:           &init, // reaps what sessions leave behind
+		CapDrop:        []string{"ALL"},
+		SecurityOpt:    []string{"no-new-privileges:true"},
+		ReadonlyRootfs: true,
+		IpcMode:        container.IPCModePrivate,
+		ShmSize:        shmSize,
+		OomScoreAdj:    500,
+		LogConfig:      container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": logSize, "max-file": logs}},
+		Mounts:         []mount.Mount{{Type: mount.TypeBind, Source: s.Home, Target: cloud.HomePath, ReadOnly: s.ReadOnly}},
+		Tmpfs: map[string]string{
+			"/run":     fmt.Sprintf("rw,nosuid,nodev,noexec,size=%s,mode=0755,uid=%d,gid=%d", runSize, s.UID, s.UID),
+			"/tmp":     "rw,nosuid,nodev,exec,size=" + tmpSize + ",mode=1777", // build tools run what they put there
+			"/var/tmp": "rw,nosuid,nodev,noexec,size=" + tmpSize + ",mode=1777",
+		},
+		Resources: container.Resources{
+			Memory:     s.Memory,
+			MemorySwap: s.Memory, // no swap
+			NanoCPUs:   int64(s.CPUs * 1e9),
+			PidsLimit:  &pids,
+			Ulimits: []*container.Ulimit{
+				{Name: "nofile", Soft: 1024, Hard: 4096},
+				{Name: "core", Soft: 0, Hard: 0},
+			},
+		},
+	}
+}
+
+// inode tells one home from another at the same path. A container mounts a directory and not its name: where a restore
+// has put another, it has to be made anew. "" for the home of another host.
+func inode(dir string) string {
+	var s unix.Stat_t
+	if unix.Stat(dir, &s) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", s.Dev, s.Ino)
+}
+
+func hash(c client.ContainerCreateOptions) string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // plain structs of strings and numbers
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
