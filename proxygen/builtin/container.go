@@ -1,0 +1,243 @@
+package builtin
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"plil.net/nuage/cloud"
+)
+
+// newTransport makes the connections to containers.
+func newTransport(l limits, reach func(context.Context, netip.AddrPort) (net.Conn, error)) *http.Transport {
+	dial := (&net.Dialer{Timeout: l.dial}).DialContext
+	if reach != nil {
+		dial = reaching(l.dial, reach)
+	}
+	return &http.Transport{
+		// Never a proxy of the environment: an HTTP_PROXY set for the host would be sent every request that
+		// is meant for a container, and it knows no container.
+		Proxy:       nil,
+		DialContext: dial,
+		// Else a compressed answer would arrive unpacked.
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    l.containerKept,
+		IdleConnTimeout:        l.containerIdle,
+		ResponseHeaderTimeout:  l.silence,
+		ExpectContinueTimeout:  time.Second, // then the body is sent without the container's word
+		MaxResponseHeaderBytes: l.responseHeader,
+	}
+}
+
+// reaching makes of reach what a transport dials with.
+func reaching(limit time.Duration, reach func(context.Context, netip.AddrPort) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		conn, err := reach(ctx, at)
+		if err != nil {
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: net.TCPAddrFromAddrPort(at), Err: err}
+		}
+		return conn, nil
+	}
+}
+
+var (
+	errSilent   = errors.New("the container fell silent in its answer")
+	errNonsense = errors.New("the container answered with a status below 100")
+)
+
+// forward passes a request on to the site's container and its answer back, holding the site meanwhile.
+func (p *Proxy) forward(x *exchange, route cloud.Route) {
+	if x.request.ContentLength > p.body {
+		p.show(x, p.tooLarge())
+		return
+	}
+	at, release, err := p.hold(x.request, route)
+	if err != nil {
+		p.refuse(x, route, err)
+		return
+	}
+	defer release()
+	ctx, cancel := context.WithCancelCause(x.request.Context())
+	defer cancel(nil)
+	// A site that says no type has its reasons: net/http must not guess one.
+	x.Header()["Content-Type"] = nil
+
+	proxy := httputil.ReverseProxy{
+		Rewrite:       func(r *httputil.ProxyRequest) { rewrite(r, at, x.id) },
+		Transport:     p.transport,
+		FlushInterval: flushAfter,
+		BufferPool:    p.buffers,
+		ErrorLog:      p.debugLog(),
+		ModifyResponse: func(res *http.Response) error {
+			if res.StatusCode < 100 {
+				return errNonsense // net/http panics on it
+			}
+			res.Header.Del(requestID)
+			keepHTTPS(res, x.request)
+			watch(res, x, func() { cancel(errSilent) })
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { p.failed(x, route, err) },
+	}
+	proxy.ServeHTTP(x, x.request.WithContext(ctx))
+}
+
+// hold holds the site. One that sleeps has to wake first, and one that is gone has to come again: a browser is told after a second, by a page that asks again;
+// other programs wait for longer.
+func (p *Proxy) hold(r *http.Request, route cloud.Route) (at netip.AddrPort, release func(), err error) {
+	if route.State == cloud.Asleep {
+		if err := p.mayWake(r, route); err != nil {
+			return at, nil, err
+		}
+	}
+	patience := p.wake
+	if r.Method == http.MethodGet && wantsHTML(r) {
+		patience = p.wakePage
+	}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), patience, errWaking)
+	defer cancel()
+	at, release, err = p.sites.Hold(ctx, route.SiteID)
+	if err != nil && context.Cause(ctx) == errWaking {
+		err = errWaking
+	}
+	return at, release, err
+}
+
+// keepHTTPS mends a redirect to the site itself that the container, which sees plain HTTP only, made without the s.
+func keepHTTPS(res *http.Response, r *http.Request) {
+	if r.TLS == nil {
+		return
+	}
+	if rest, ok := strings.CutPrefix(res.Header.Get("Location"), "http://"+r.Host+"/"); ok {
+		res.Header.Set("Location", "https://"+r.Host+"/"+rest)
+	}
+}
+
+// rewrite turns a request of the web into one for the container.
+func rewrite(r *httputil.ProxyRequest, at netip.AddrPort, id string) {
+	r.Out.URL.Scheme = "http"
+	r.Out.URL.Host = at.String()
+	r.Out.URL.RawQuery = r.In.URL.RawQuery // as it is: we read no parameter that could be read differently
+	r.Out.Host = r.In.Host
+	dropForged(r.Out.Header)
+	r.Out.Header.Set(requestID, id)
+	r.SetXForwarded()
+	if client, _, err := net.SplitHostPort(r.In.RemoteAddr); err == nil {
+		r.Out.Header.Set("X-Real-IP", client)
+	}
+	// Any other upgrade, h2c above all, would open a pipe in which later requests pass by the lines above.
+	if !strings.EqualFold(r.Out.Header.Get("Upgrade"), "websocket") {
+		r.Out.Header.Del("Upgrade")
+		r.Out.Header.Del("Connection")
+	}
+}
+
+// dropForged removes what only a proxy may say. "Proxy" is among it because CGI programs find it as
+// HTTP_PROXY and send their own requests there. Names are compared as PHP sees them: with all but letters
+// and digits alike.
+func dropForged(h http.Header) {
+	for name := range h {
+		seen := strings.Map(func(r rune) rune {
+			if notInHost(r) || r == '_' || r == '.' {
+				return '-'
+			}
+			return r
+		}, strings.ToLower(name))
+		if seen == "forwarded" || seen == "x-real-ip" || seen == "x-request-id" || seen == "proxy" || strings.HasPrefix(seen, "x-forwarded-") {
+			delete(h, name)
+		}
+	}
+}
+
+// failed answers for a container that did not.
+func (p *Proxy) failed(x *exchange, route cloud.Route, err error) {
+	upload := x.upload.failure()
+	switch {
+	case errors.Is(upload, errTooLarge):
+		p.show(x, p.tooLarge())
+	case errors.Is(upload, os.ErrDeadlineExceeded): // which ends the request's context too
+		p.show(x, page{Status: http.StatusRequestTimeout, Title: "Upload timed out",
+			Text: "No byte of the request arrived for " + p.silence.String() + "."})
+	case x.request.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // nobody is there to read an answer
+	case upload != nil:
+		p.show(x, page{Status: http.StatusBadRequest, Title: "Bad request", Text: "The body of the request is broken."})
+	case isTimeout(err) && !isDial(err):
+		p.show(x, p.slow(route))
+	default:
+		p.log.Debug("container failed", "request", x.id, "site", route.Site, "err", err)
+		p.show(x, p.dead(route))
+	}
+}
+
+func isTimeout(err error) bool {
+	var e net.Error
+	return errors.As(err, &e) && e.Timeout()
+}
+
+func isDial(err error) bool {
+	var e *net.OpError
+	return errors.As(err, &e) && e.Op == "dial"
+}
+
+// watch calls silent once a read of the answer's body has taken too long and the upload, if there is still
+// one, has stood still as well.
+func watch(res *http.Response, x *exchange, silent func()) {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return // a WebSocket may be silent; TCP finds out whether its ends still live
+	}
+	d := &download{ReadCloser: res.Body, upload: x.upload, limit: x.limits.silence, silent: silent}
+	d.timer = time.AfterFunc(d.limit, d.check)
+	res.Body = d
+}
+
+// download is the body of a container's answer.
+type download struct {
+	io.ReadCloser
+	upload  *upload
+	limit   time.Duration
+	silent  func()
+	timer   *time.Timer
+	reading atomic.Bool
+}
+
+func (d *download) Read(b []byte) (int, error) {
+	d.reading.Store(true)
+	d.timer.Reset(d.limit)
+	defer d.timer.Stop()
+	defer d.reading.Store(false)
+	return d.ReadCloser.Read(b)
+}
+
+func (d *download) check() {
+	switch {
+	case !d.reading.Load():
+	case d.upload.movedWithin(d.limit):
+		d.timer.Reset(d.limit)
+	default:
+		d.silent()
+	}
+}
+
+// buffers lend the copies their memory.
+type buffers struct{ pool sync.Pool }
+
+func newBuffer() any { return new([bufferSize]byte) }
+
+func (b *buffers) Get() []byte  { return b.pool.Get().(*[bufferSize]byte)[:] }
+func (b *buffers) Put(s []byte) { b.pool.Put((*[bufferSize]byte)(s)) }
