@@ -1,0 +1,91 @@
+package cloud_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"plil.net/nuage/cloud"
+)
+
+// cramped is a store that has no room for events while it is full.
+type cramped struct {
+	cloud.Store
+	full atomic.Bool
+}
+
+type crampedTx struct{ cloud.Tx }
+
+func (crampedTx) Append(cloud.Event) (cloud.Event, error) {
+	return cloud.Event{}, errors.New("no space left on device")
+}
+
+func (c *cramped) Update(ctx context.Context, fn func(cloud.Tx) error) error {
+	return c.Store.Update(ctx, func(tx cloud.Tx) error {
+		if c.full.Load() {
+			tx = crampedTx{tx}
+		}
+		return fn(tx)
+	})
+}
+
+// TestAuditOfAFullDiskRegression: what was done while the disk was full is in the audit once it no longer is, in order, and
+// who watches is told at once, and once.
+func TestAuditOfAFullDiskRegression(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld(t)
+	disk := &cramped{Store: w.store}
+	witness := &seen{}
+	w.store = disk
+	c := w.openWith(nil, func(o *cloud.Options) { o.Witness = witness })
+	defer c.Close()
+	add := func(name string) {
+		t.Helper()
+		if _, err := c.AddAccount(ctx, operator, cloud.NewAccount{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func() (names []string) {
+		witness.mu.Lock()
+		defer witness.mu.Unlock()
+		for _, e := range witness.all {
+			names = append(names, e.Target)
+		}
+		return names
+	}
+	add("ada")
+	disk.full.Store(true)
+	add("bob")
+	add("carol")
+	if got := told(); len(got) != 3 {
+		t.Errorf("who watches saw %q", got)
+	}
+	disk.full.Store(false)
+	var kept []string
+	soon(t, "the audit has them", func() bool {
+		kept = nil
+		if err := c.Audit(ctx, operator, cloud.EventFilter{}, false, func(e cloud.Event) error {
+			if e.Action == cloud.AccountAdd {
+				kept = append(kept, e.Target)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return len(kept) >= 3
+	})
+	if len(kept) != 3 || kept[1] != "bob" || kept[2] != "carol" {
+		t.Errorf("the audit has %q", kept)
+	}
+	adds := 0
+	for _, name := range told() {
+		if name != "" {
+			adds++
+		}
+	}
+	if adds != 3 {
+		t.Errorf("who watches saw %q", told())
+	}
+}

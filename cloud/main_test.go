@@ -1,0 +1,10 @@
+package cloud_test
+
+import (
+	"os"
+	"testing"
+
+	"plil.net/nuage/provision/fake"
+)
+
+func TestMain(m *testing.M) { os.Exit(fake.Alone(m)) }

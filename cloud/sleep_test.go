@@ -1,0 +1,134 @@
+package cloud_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"plil.net/nuage/cloud"
+)
+
+func (c live) state(t *testing.T, who cloud.Who, name string) cloud.State {
+	t.Helper()
+	s, err := c.Site(context.Background(), who, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.State
+}
+
+// drowsy is a site that sleeps after a second without use.
+func drowsy(t *testing.T) (*world, live, cloud.Who, cloud.Site) {
+	t.Helper()
+	ctx := context.Background()
+	w := newWorld(t)
+	c := w.open(nil)
+	alice := w.person(c, "alice")
+	if err := c.SetAccount(ctx, operator, "alice", []string{"idle=1s"}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, c)
+	return w, c, alice, s
+}
+
+func TestSleepAndOneWakeForAll(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w, c, alice, s := drowsy(t)
+	soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep })
+	soon(t, "its container is stopped", func() bool {
+		return w.rests() == "record blog.plil.net asleep, home of blog.plil.net, container blog.plil.net running=false"
+	})
+	if err := c.Reconcile(ctx); err != nil || c.state(t, alice, "blog") != cloud.Asleep {
+		t.Errorf("Reconcile woke it, or failed: %v", err)
+	}
+	if home, _, err := c.Files(ctx, alice, "blog"); err != nil || c.state(t, alice, "blog") != cloud.Asleep {
+		t.Errorf("files of a site that sleeps: %v", err)
+	} else {
+		home.Close()
+	}
+
+	witness := &seen{}
+	c.Witness = witness
+	before := w.engine.Ups(s.ID)
+	var visitors sync.WaitGroup
+	for range 200 {
+		visitors.Go(func() {
+			at, release, err := c.Hold(ctx, s.ID)
+			if err != nil || at != s.Endpoint() {
+				t.Errorf("hold: %v, %v", at, err)
+				return
+			}
+			release()
+		})
+	}
+	visitors.Wait()
+	if starts := w.engine.Ups(s.ID) - before; starts != 1 {
+		t.Errorf("%d starts for 200 visitors", starts)
+	}
+	if len(witness.woken) != 1 || witness.woken[0] <= 0 {
+		t.Errorf("the witness saw wakes of %v", witness.woken)
+	}
+}
+
+func TestWhatIsHeldStaysAwake(t *testing.T) {
+	t.Parallel()
+	_, c, alice, s := drowsy(t)
+	_, release, err := c.Hold(context.Background(), s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if c.state(t, alice, "blog") != cloud.Running {
+			t.Fatal("it sleeps while it is held")
+		}
+	}
+	release()
+	soon(t, "it sleeps once it is released", func() bool { return c.state(t, alice, "blog") == cloud.Asleep })
+}
+
+// TestAVisitorWhoLeavesDoesNotStopTheWake: the next one finds it up.
+func TestAVisitorWhoLeavesDoesNotStopTheWake(t *testing.T) {
+	t.Parallel()
+	w, c, alice, s := drowsy(t)
+	soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep })
+	w.engine.SlowUp(300 * time.Millisecond)
+	ctx, leave := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer leave()
+	if _, _, err := c.Hold(ctx, s.ID); cloud.KindOf(err) != cloud.Cancelled {
+		t.Errorf("a hold that was given up: %v", err)
+	}
+	soon(t, "it is up all the same", func() bool { return c.state(t, alice, "blog") == cloud.Running })
+}
+
+func TestAWakeThatFails(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w, c, alice, s := drowsy(t)
+	soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep })
+	w.engine.SetDown(true)
+	if _, _, err := c.Hold(ctx, s.ID); cloud.KindOf(err) != cloud.Unavailable {
+		t.Errorf("a wake without an engine: %v", err)
+	}
+	if state := c.state(t, alice, "blog"); state != cloud.Asleep {
+		t.Errorf("then it is %s", state)
+	}
+	w.engine.SetDown(false)
+	w.engine.FailUp(cloud.Errorf(cloud.Unavailable, "it exits at once"))
+	if _, _, err := c.Hold(ctx, s.ID); cloud.KindOf(err) != cloud.Unavailable {
+		t.Errorf("a wake that fails: %v", err)
+	}
+	soon(t, "it is failed", func() bool { return c.state(t, alice, "blog") == cloud.Failed })
+	w.engine.FailUp(nil)
+	if err := c.DeleteSite(ctx, alice, "blog"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Hold(ctx, s.ID); cloud.KindOf(err) != cloud.NotFound {
+		t.Errorf("a wake of a deleted site: %v", err)
+	}
+}
