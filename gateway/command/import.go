@@ -1,0 +1,160 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"plil.net/nuage/cloud"
+)
+
+func importCommands() []command {
+	return []command{{
+		verb: "import", who: admins,
+		flags: []flag{{long: "map", value: "VLAN=GROUP,…", help: "which group a vlan of the table is; one that is not named is a group itself"}},
+		short: "accounts and sites from the table of another system, on standard input",
+		long: "Reads a CSV table with the columns login, vlan, docker_ip and domain, and makes the accounts and sites that are not there yet. " +
+			"Sites start when their first visitor comes. Lines that cannot be used are told, with the reason; mend them and import again: what is done stays as it is.",
+		examples: []string{"import --map 100=students,200=teachers < old.csv", "import --json < old.csv"},
+		run:      importTable,
+	}}
+}
+
+const maxRows = 100_000
+
+var importColumns = []string{"login", "vlan", "docker_ip", "domain"}
+
+// importView is what came of a table, for programs.
+type importView struct {
+	Lines    int           `json:"lines"`
+	Accounts int           `json:"accounts"` // made
+	Sites    int           `json:"sites"`    // made
+	Same     int           `json:"unchanged"`
+	Refused  []refusedLine `json:"refused"`
+}
+
+type refusedLine struct {
+	Line    int    `json:"line"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func importTable(ctx context.Context, j *job) error {
+	if j.term != nil {
+		return cloud.Errorf(cloud.Usage, "the table has to come from a file").WithHint("%s", j.Cloud.Door.SSH("import < old.csv"))
+	}
+	groups, err := vlans(j.flag("map"))
+	if err != nil {
+		return err
+	}
+	v := importView{Refused: []refusedLine{}}
+	var lines []int
+	done, err := j.Cloud.Import(ctx, j.Who, func() (rows []cloud.OldSite, err error) {
+		rows, lines, err = v.read(j.Stdin, groups)
+		return rows, err
+	})
+	for n, i := range done {
+		v.count(lines[n], i)
+	}
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(v.Refused, func(a, b refusedLine) int { return cmp.Compare(a.Line, b.Line) })
+	if err := j.show(v, func() { j.printImport(v) }); err != nil || len(v.Refused) == 0 {
+		return err
+	}
+	return cloud.Errorf(cloud.Invalid, "%d of %d lines were refused", len(v.Refused), v.Lines).
+		WithHint("mend them and import again: what is done stays as it is")
+}
+
+func (j *job) printImport(v importView) {
+	for _, r := range v.Refused {
+		j.say("line %d: %s", r.Line, strings.TrimSuffix(r.Message+"; "+r.Hint, "; "))
+	}
+	fmt.Fprintf(j.Stdout, "%d accounts and %d sites made, %d lines were there already, %d refused\n", v.Accounts, v.Sites, v.Same, len(v.Refused))
+}
+
+// read takes the rows and the lines they stand on. A row of another shape is refused, a table without its header is none.
+func (v *importView) read(from io.Reader, groups map[string]string) (rows []cloud.OldSite, lines []int, err error) {
+	r := csv.NewReader(from)
+	r.FieldsPerRecord, r.TrimLeadingSpace = -1, true
+	header, err := r.Read()
+	if err != nil || strings.ToLower(strings.TrimPrefix(strings.Join(header, ","), "\ufeff")) != strings.Join(importColumns, ",") {
+		return nil, nil, cloud.Errorf(cloud.Invalid, "the table does not begin with its columns").
+			WithHint("the first line is %s", strings.Join(importColumns, ","))
+	}
+	for {
+		record, err := r.Read()
+		var syntax *csv.ParseError
+		switch {
+		case err == io.EOF:
+			return rows, lines, nil
+		case errors.As(err, &syntax):
+			v.refuse(syntax.StartLine, cloud.Errorf(cloud.Invalid, "%v", syntax.Err))
+			continue
+		case err != nil:
+			return nil, nil, cloud.Errorf(cloud.Cancelled, "the table broke off").Because(err)
+		case v.Lines+len(rows) == maxRows:
+			return nil, nil, cloud.Errorf(cloud.Quota, "the table has more than %d lines", maxRows)
+		}
+		line, _ := r.FieldPos(0)
+		if len(record) != len(importColumns) {
+			v.refuse(line, cloud.Errorf(cloud.Invalid, "it has %d columns where %d are wanted", len(record), len(importColumns)))
+			continue
+		}
+		for i := range record {
+			record[i] = strings.TrimSpace(record[i])
+		}
+		vlan := record[1]
+		if g, ok := groups[vlan]; ok {
+			vlan = g
+		}
+		rows = append(rows, cloud.OldSite{Login: record[0], Group: vlan, Address: record[2], Domain: strings.ToLower(record[3])})
+		lines = append(lines, line)
+	}
+}
+
+func (v *importView) refuse(line int, err error) {
+	v.Lines++
+	var e *cloud.Error
+	if errors.As(err, &e) {
+		v.Refused = append(v.Refused, refusedLine{line, e.Message, e.Hint})
+	}
+}
+
+func (v *importView) count(line int, i cloud.Imported) {
+	if i.Err != nil {
+		v.refuse(line, i.Err)
+		return
+	}
+	v.Lines++
+	if i.Account {
+		v.Accounts++
+	}
+	if i.Site {
+		v.Sites++
+	} else {
+		v.Same++
+	}
+}
+
+// vlans reads "100=students,200=teachers".
+func vlans(s string) (map[string]string, error) {
+	groups := map[string]string{}
+	for pair := range strings.SplitSeq(s, ",") {
+		vlan, group, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if s == "" {
+			break
+		}
+		if !ok || vlan == "" || group == "" {
+			return nil, cloud.Errorf(cloud.Usage, "%q is not of the form VLAN=GROUP", pair).WithHint("write it like --map 100=students,200=teachers")
+		}
+		groups[vlan] = group
+	}
+	return groups, nil
+}

@@ -1,0 +1,10 @@
+package command
+
+import (
+	"os"
+	"testing"
+
+	"plil.net/nuage/provision/fake"
+)
+
+func TestMain(m *testing.M) { os.Exit(fake.Alone(m)) }
