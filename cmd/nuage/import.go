@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/kballard/go-shellquote"
+	"github.com/spf13/cobra"
+
+	"plil.net/nuage/cloud"
+)
+
+// importCommand is "nuage ctl import" with a file for standard input.
+func (p *program) importCommand() *cobra.Command {
+	dir, groups := defaults().Data, ""
+	cmd := &cobra.Command{
+		Use:   "import [--data DIR] [--map VLAN=GROUP,…] FILE.csv",
+		Short: "Make accounts and sites from a table with the columns login, vlan, docker_ip, domain",
+		Args:  exactly(1, "nuage import FILE.csv"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return cloud.Errorf(cloud.NotFound, "table %q cannot be read: %v", args[0], errors.Unwrap(err))
+			}
+			defer f.Close()
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			from := *p
+			from.stdin = f
+			line := "import"
+			if groups != "" {
+				line = shellquote.Join("import", "--map", groups)
+			}
+			status, err := from.ctl(ctx, dir, line)
+			if err != nil || status == 0 {
+				return err
+			}
+			return exit(status)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "data", dir, "data directory of the gateway")
+	cmd.Flags().StringVar(&groups, "map", "", "which group a vlan is; one that is not named is a group itself")
+	return cmd
+}
