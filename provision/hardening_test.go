@@ -30,6 +30,7 @@ var seen = []struct{ what, script, want string }{
 	{"read-only even for its owner", `grep -c -E '^[^ ]+ / [^ ]+ ro[, ]' /proc/mounts`, "1"},
 	{"nothing to execute in /run", `cp /bin/true /run/x; /run/x && echo ran`, ""},
 	{"a name and a home", `whoami; pwd; echo $HOME $LANG; git config --global user.name me && echo ok`, "site\n/home/site\n/home/site C.UTF-8\nok"},
+	{"the branch that people push", `git init -q --bare r.git 2>&1; cat r.git/HEAD; rm -r r.git`, "ref: refs/heads/main"},
 	{"programs to run in /tmp", `cp /bin/true /tmp/x && /tmp/x && echo ran`, "ran"},
 	{"a bounded /tmp", `head -c 200M /dev/zero >/tmp/big; test $(stat -c %s /tmp/big) -le 67108864 && echo so; rm /tmp/big`, "so"},
 	{"no setuid program", `find / -xdev -type f -perm /6000`, ""},
