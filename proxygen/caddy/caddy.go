@@ -35,7 +35,9 @@ type Options struct {
 
 	Admin string // where the admin API listens, host:port
 	Hits  string // where Caddy tells of what it takes straight to containers; "" for nowhere
-	Log   *slog.Logger
+
+	Patience proxygen.Patience // a body may stand still for longer: Caddy bounds none without bounding it as a whole
+	Log      *slog.Logger
 }
 
 // Publisher is a Caddy.

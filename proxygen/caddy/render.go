@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"plil.net/nuage/cloud"
+	"plil.net/nuage/proxygen"
 )
 
 // object is a part of Caddy's config (https://caddyserver.com/docs/json/).
@@ -21,12 +22,12 @@ func (o Options) render(routes []cloud.Route, old bool) []byte {
 	plain, secure, certs := o.routes(routes)
 	servers := object{}
 	if o.HTTP != "" {
-		s := server(o.HTTP, plain)
+		s := o.server(o.HTTP, plain)
 		s["logs"] = o.logs(routes, false, old)
 		servers["nuage_http"] = s
 	}
 	if o.HTTPS != "" {
-		s := server(o.HTTPS, secure)
+		s := o.server(o.HTTPS, secure)
 		s["tls_connection_policies"] = certs.policies()
 		s["logs"] = o.logs(routes, true, old)
 		servers["nuage_https"] = s
@@ -49,13 +50,13 @@ func (o Options) render(routes []cloud.Route, old bool) []byte {
 }
 
 // server is one listener. Caddy's own management of certificates and redirects is off: both are decided here.
-func server(addr string, routes []object) object {
+func (o Options) server(addr string, routes []object) object {
 	return object{
 		"listen":              []string{addr},
 		"routes":              routes,
 		"automatic_https":     object{"disable": true},
 		"protocols":           []string{"h1", "h2"},
-		"read_header_timeout": "10s",
+		"read_header_timeout": proxygen.Seconds(o.Patience.Usual().Header),
 		"idle_timeout":        "120s",
 		"strict_sni_host":     true, // a connection is for the host that it was made for
 		"max_header_bytes":    64 << 10,
@@ -128,7 +129,7 @@ func (o Options) lead(to string, hosts ...string) object {
 			}},
 			"transport": object{
 				"protocol": "http", "versions": []string{"1.1"}, "compression": false,
-				"dial_timeout": "5s", "response_header_timeout": "300s",
+				"dial_timeout": "5s", "response_header_timeout": proxygen.Seconds(o.Patience.Usual().Silence),
 				"max_response_header_size": answerHeader,
 				"keep_alive":               object{"idle_timeout": "3s"},
 			},

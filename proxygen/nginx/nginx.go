@@ -40,7 +40,9 @@ type Options struct {
 	Config  string // the main config file, "" for the program's own. It includes File in its http section
 	File    string // ours
 	Hits    string // where nginx tells of what it takes straight to containers; "" for nowhere
-	Log     *slog.Logger
+
+	Patience proxygen.Patience
+	Log      *slog.Logger
 }
 
 // Publisher is an nginx.

@@ -17,12 +17,13 @@ import (
 	"time"
 
 	"plil.net/nuage/cloud"
+	"plil.net/nuage/proxygen"
 	"plil.net/nuage/proxygen/nginx"
 	"plil.net/nuage/proxygen/proxygentest"
 )
 
 // started is a real nginx whose only sites are the publisher's, with a map of somebody else's before them.
-func started(t *testing.T, builtin string) *nginx.Publisher {
+func started(t testing.TB, builtin string) *nginx.Publisher {
 	t.Helper()
 	proxygentest.Tool(t, "nginx")
 	dir, at := t.TempDir(), proxygentest.FreePort(t)
@@ -31,7 +32,8 @@ func started(t *testing.T, builtin string) *nginx.Publisher {
 	text := fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/error.log;\nevents {}\nhttp {\naccess_log off;\nmap $host $own { default 1; }\ninclude %[1]s/nuage*.conf;\n}\n", dir)
 	proxygentest.Check(t, os.WriteFile(main, []byte(text), 0o644))
 	p := nginx.New(nginx.Options{
-		HTTP: at, HTTPS: proxygentest.FreePort(t), Body: 1 << 20, Builtin: builtin, Program: "nginx", Config: main, File: filepath.Join(dir, "nuage.conf"),
+		HTTP: at, HTTPS: proxygentest.FreePort(t), Body: proxygentest.Body, Builtin: builtin, Patience: proxygen.Patience{Header: proxygentest.ShortTime, Silence: proxygentest.ShortTime},
+		Program: "nginx", Config: main, File: filepath.Join(dir, "nuage.conf"),
 		Certificate: func(host string) (cert, key string, ok bool) {
 			cert, key, ok = proxygentest.Certificate(host)
 			return filepath.Join(dir, cert), filepath.Join(dir, key), ok

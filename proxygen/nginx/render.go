@@ -12,6 +12,7 @@ import (
 	"text/template"
 
 	"plil.net/nuage/cloud"
+	"plil.net/nuage/proxygen"
 )
 
 //go:embed nginx.conf.tmpl
@@ -29,6 +30,8 @@ type page struct {
 	Plain, Secure []straight
 	Servers       []server
 	Hits          string
+
+	Header, Silence string // how long nginx waits
 }
 
 // straight is a host that leads to its container.
@@ -43,6 +46,8 @@ type server struct {
 // Render is the file for the routes. It is the same for the same routes and the same certificates.
 func (o Options) Render(routes []cloud.Route) []byte {
 	page := page{HTTP: listens(o.HTTP), HTTPS: listens(o.HTTPS), Builtin: o.Builtin, Body: o.Body, Servers: o.servers(routes)}
+	patience := o.Patience.Usual()
+	page.Header, page.Silence = proxygen.Seconds(patience.Header), proxygen.Seconds(patience.Silence)
 	if o.Hits != "" {
 		page.Hits = quote(o.Hits)
 	}

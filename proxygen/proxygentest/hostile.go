@@ -6,31 +6,38 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// Witness is the web server of a container that counts the requests for /smuggled.
-func Witness(t testing.TB) (at netip.AddrPort, smuggled func() int64) {
-	t.Helper()
-	var n atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// HostileClients break the protocol: what they send reaches no container as a second request, and a connection is for its
+// own host.
+func HostileClients(t *testing.T, start Make) {
+	var smuggled atomic.Int64
+	at := container(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/smuggled" {
-			n.Add(1)
+			smuggled.Add(1)
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
 		fmt.Fprintln(w, "answered")
-	}))
-	t.Cleanup(s.Close)
-	return netip.MustParseAddrPort(s.Listener.Addr().String()), n.Load
+	})
+	sites := Sites{"1": at, "2": at}
+	f := start(t, sites)
+	f.publish(t, sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "2"), sites.Steady("www.example.org", "2"))
+	for _, host := range []string{"dozing.plil.net", "steady.plil.net"} {
+		hostile(t, f.HTTP, host)
+	}
+	if n := smuggled.Load(); n != 0 {
+		t.Errorf("%d requests were smuggled", n)
+	}
+	elsewhere(t, f.HTTPS, "steady.plil.net", "www.example.org")
+	elsewhere(t, f.HTTPS, "dozing.plil.net", "steady.plil.net")
 }
 
-// Hostile sends a proxy what breaks the protocol, for a host: nothing of it is answered well, or it is cut in one way only.
-func Hostile(t testing.TB, at, host string) {
+// hostile sends a proxy what breaks the protocol, for a host: nothing of it is answered well, or it is cut in one way only.
+func hostile(t testing.TB, at, host string) {
 	t.Helper()
 	const inner = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	chunked := "Transfer-Encoding: chunked\r\n"
@@ -59,8 +66,8 @@ func Hostile(t testing.TB, at, host string) {
 	}
 }
 
-// Elsewhere asks for a host over a connection that was made for another, and wants 421; and makes one for nobody.
-func Elsewhere(t testing.TB, at, made, asked string) {
+// elsewhere asks for a host over a connection that was made for another, and wants 421; and makes one for nobody.
+func elsewhere(t testing.TB, at, made, asked string) {
 	t.Helper()
 	for _, name := range []string{"", "nobody.invalid"} {
 		if c, err := tls.Dial("tcp", at, &tls.Config{ServerName: name, InsecureSkipVerify: true}); err == nil {

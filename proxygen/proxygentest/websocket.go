@@ -3,21 +3,51 @@ package proxygentest
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+
+	"plil.net/nuage/cloud"
 )
 
-// Echo is the web server of a container that sends back what comes by a WebSocket.
-func Echo(t testing.TB) netip.AddrPort {
+// WebSockets are straight to a container, and by way of the built-in proxy to one that sleeps; by HTTP and by HTTPS; and over
+// a change of other sites.
+func WebSockets(t *testing.T, start Make) {
+	sites := Sites{"1": echo(t)}
+	f := start(t, sites)
+	routes := []cloud.Route{sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "1")}
+	f.publish(t, routes...)
+	open := func() (all []func()) {
+		for _, host := range []string{"dozing.plil.net", "steady.plil.net"} {
+			all = append(all, talk(t, f.HTTP, "ws://"+host), talk(t, f.HTTPS, "wss://"+host))
+		}
+		return all
+	}
+	all := open()
+	for _, say := range all {
+		say()
+	}
+	f.publish(t, append(routes, sites.Steady("third.plil.net", "1"))...)
+	if f.Cuts != nil && f.Cuts() {
+		t.Log("this proxy cuts WebSockets at each change, and clients open new ones")
+		all = open()
+	}
+	for _, say := range all {
+		say()
+	}
+}
+
+// echo is the web server of a container that sends back what comes by a WebSocket.
+func echo(t testing.TB) netip.AddrPort {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return container(t, func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 		if err != nil {
 			return
@@ -30,13 +60,11 @@ func Echo(t testing.TB) netip.AddrPort {
 				return
 			}
 		}
-	}))
-	t.Cleanup(s.Close)
-	return netip.MustParseAddrPort(s.Listener.Addr().String())
+	})
 }
 
-// Talk opens a WebSocket to a host (ws://host or wss://host) at an address, and returns what says something and wants it back.
-func Talk(t testing.TB, at, url string) (say func()) {
+// talk opens a WebSocket to a host (ws://host or wss://host) at an address, and returns what says something and wants it back.
+func talk(t testing.TB, at, url string) (say func()) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
@@ -65,13 +93,20 @@ func Talk(t testing.TB, at, url string) (say func()) {
 	}
 }
 
-// FreePort is one of loopback that nobody listened at a moment ago.
+// FreePort is one of loopback that nobody listened at a moment ago. It is below those that the kernel gives to connections
+// and to who asks for any: they would take it before a program that has to start first.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Check(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Listens waits until somebody does at an address.

@@ -1,0 +1,24 @@
+package caddy_test
+
+import (
+	"net/http/httptest"
+	"testing"
+
+	"plil.net/nuage/proxygen/builtin"
+	"plil.net/nuage/proxygen/proxygentest"
+)
+
+// front is the real Caddy before a built-in proxy.
+func front(t testing.TB, sites proxygentest.Sites) proxygentest.Front {
+	t.Helper()
+	behind := builtin.New(builtin.Options{Sites: sites, Behind: true})
+	server := httptest.NewServer(behind.Handler())
+	t.Cleanup(server.Close)
+	p := started(t, server.Listener.Addr().String())
+	return proxygentest.Front{Outside: p, Behind: behind, HTTP: p.HTTP, HTTPS: p.HTTPS, Cuts: p.Cuts}
+}
+
+func TestWebSocket(t *testing.T)     { t.Parallel(); proxygentest.WebSockets(t, front) }
+func TestHostile(t *testing.T)       { t.Parallel(); proxygentest.HostileClients(t, front) }
+func TestBadContainers(t *testing.T) { t.Parallel(); proxygentest.BadContainers(t, front) }
+func TestLimits(t *testing.T)        { t.Parallel(); proxygentest.Limits(t, front) }
