@@ -191,7 +191,7 @@ func (c *Cloud) start(ctx context.Context, s Site) error {
 		return err
 	}
 	s.State, s.Reason = Running, ""
-	if err := c.put(ctx, s); err != nil {
+	if err := c.rise(ctx, s); err != nil {
 		return err
 	}
 	c.deaths.forget(s.ID)

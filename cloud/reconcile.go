@@ -223,7 +223,7 @@ func (c *Cloud) revive(ctx context.Context, s Site, running bool) error {
 	was := s.State
 	s.State, s.Reason = Running, ""
 	if was != Running {
-		if err := c.put(ctx, s); err != nil {
+		if err := c.rise(ctx, s); err != nil {
 			return err
 		}
 	}

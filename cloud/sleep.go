@@ -138,7 +138,7 @@ func (c *Cloud) wake(ctx context.Context, id string) error {
 			return err
 		}
 		s.State = Running
-		if err := c.put(ctx, s); err != nil {
+		if err := c.rise(ctx, s); err != nil {
 			return err
 		}
 		c.holds.touch(id, c.Now())

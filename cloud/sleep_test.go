@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"context"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -73,6 +74,56 @@ func TestSleepAndOneWakeForAll(t *testing.T) {
 	}
 	if len(witness.woken) != 1 || witness.woken[0] <= 0 {
 		t.Errorf("the witness saw wakes of %v", witness.woken)
+	}
+}
+
+// TestNobodyIsLedToASiteOnItsWayUpRegression: while a site wakes or is started, somebody else's verb publishes a table.
+func TestNobodyIsLedToASiteOnItsWayUpRegression(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w, c, alice, s := drowsy(t)
+	sleeps := func() { soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep }) }
+	stop := func() {
+		if err := c.StopSite(ctx, alice, "blog"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, up := range []struct {
+		how    string
+		before func()
+		do     func() error
+	}{
+		{"woken", sleeps, func() error {
+			_, release, err := c.Hold(ctx, s.ID)
+			if err == nil {
+				release()
+			}
+			return err
+		}},
+		{"started", stop, func() error { return c.StartSite(ctx, alice, "blog") }},
+		{"restarted", stop, func() error { return c.RestartSite(ctx, alice, "blog") }},
+	} {
+		up.before()
+		w.engine.SlowUp(300 * time.Millisecond)
+		done := make(chan error, 1)
+		go func() { done <- up.do() }()
+		soon(t, "the table tells of it", func() bool {
+			return c.Publish(ctx) == nil && c.routes.hosts() == "blog.plil.net=running"
+		})
+		at, release, err := c.Hold(ctx, s.ID)
+		if err != nil {
+			t.Fatalf("%s: %v", up.how, err)
+		}
+		if conn, err := net.Dial("tcp", at.String()); err == nil {
+			conn.Close()
+		} else {
+			t.Errorf("a visitor of a site that is being %s is led where nobody is: %v", up.how, err)
+		}
+		release()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		w.engine.SlowUp(0)
 	}
 }
 

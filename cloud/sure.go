@@ -57,6 +57,13 @@ func (c *Cloud) unsure(s Site) bool {
 	return s.Type == PHP && s.State == Running && !c.sure.of(s.ID) && !c.deaths.dead(s.ID)
 }
 
+// rise records that a site shall run, before it does: a table that somebody publishes meanwhile tells of it, so until it
+// was seen at its address who asks for it waits.
+func (c *Cloud) rise(ctx context.Context, s Site) error {
+	c.sure.forget(s.ID)
+	return c.put(ctx, s)
+}
+
 // confirm sees that a site is at its address. While the engine is away nothing changes there, so what was there is.
 func (c *Cloud) confirm(ctx context.Context, s Site) error {
 	if c.Engine.Ping(ctx) != nil {

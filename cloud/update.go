@@ -73,7 +73,7 @@ func (c *Cloud) startOnImage(ctx context.Context, s Site, before string) (Site, 
 		return s, err
 	}
 	s.State, s.Reason = Running, ""
-	if err := c.put(ctx, s); err != nil {
+	if err := c.rise(ctx, s); err != nil {
 		return s, err
 	}
 	c.deaths.forget(s.ID)
