@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"plil.net/nuage/cloud"
@@ -27,7 +28,7 @@ func newTransport(l limits, reach func(context.Context, netip.AddrPort) (net.Con
 		// Never a proxy of the environment: an HTTP_PROXY set for the host would be sent every request that
 		// is meant for a container, and it knows no container.
 		Proxy:       nil,
-		DialContext: dial,
+		DialContext: twice(dial),
 		// Else a compressed answer would arrive unpacked.
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    l.containerKept,
@@ -53,6 +54,29 @@ func reaching(limit time.Duration, reach func(context.Context, netip.AddrPort) (
 		}
 		return conn, nil
 	}
+}
+
+const dialAgain = 100 * time.Millisecond
+
+// twice dials once more where nobody listened: the site is held, so its web server was there a moment ago or is about to
+// be, and nothing of the request was sent.
+func twice(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if !nobodyThere(err) {
+			return conn, err
+		}
+		select {
+		case <-time.After(dialAgain):
+			return dial(ctx, network, address)
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func nobodyThere(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)
 }
 
 var (
@@ -179,6 +203,9 @@ func (p *Proxy) failed(x *exchange, route cloud.Route, err error) {
 		p.show(x, page{Status: http.StatusBadRequest, Title: "Bad request", Text: "The body of the request is broken."})
 	case isTimeout(err) && !isDial(err):
 		p.show(x, p.slow(route))
+	case isDial(err):
+		p.log.Warn("no way to a site that runs", "request", x.id, "site", route.Site, "err", err)
+		p.show(x, p.dead(route))
 	default:
 		p.log.Debug("container failed", "request", x.id, "site", route.Site, "err", err)
 		p.show(x, p.dead(route))

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,6 +158,42 @@ func TestDeadContainers(t *testing.T) {
 				t.Errorf("POST: status %d", res.StatusCode)
 			}
 			eventually(t, "all released", func() bool { return w.sites.holding() == 0 })
+		})
+	}
+}
+
+// TestDialsTwice: what nobody has taken may be sent again, whatever it is; what somebody has taken may not.
+func TestDialsTwice(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first  error
+		dials  int32
+		status int
+	}{
+		"refused":     {syscall.ECONNREFUSED, 2, 200},
+		"unreachable": {syscall.EHOSTUNREACH, 2, 200},
+		"other":       {syscall.EMFILE, 1, 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.container(show)
+			var dials atomic.Int32
+			w.proxy.ReachBy(func(ctx context.Context, at netip.AddrPort) (net.Conn, error) {
+				if dials.Add(1) == 1 {
+					return nil, os.NewSyscallError("connect", c.first)
+				}
+				return new(net.Dialer).DialContext(ctx, "tcp", at.String())
+			})
+			res, err := w.client().Post("http://blog.test/", "text/plain", strings.NewReader("body"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode != c.status || dials.Load() != c.dials || c.status == 200 && !strings.HasSuffix(string(body), "\nbody") {
+				t.Errorf("status %d after %d dials: %s", res.StatusCode, dials.Load(), body)
+			}
 		})
 	}
 }

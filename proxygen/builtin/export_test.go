@@ -28,6 +28,10 @@ func (p *Proxy) DialWith(dial func(ctx context.Context, network, addr string) (n
 	p.transport.DialContext = dial
 }
 
+func (p *Proxy) ReachBy(reach func(context.Context, netip.AddrPort) (net.Conn, error)) {
+	p.transport = newTransport(p.limits, reach)
+}
+
 func (c *CA) Kept() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
