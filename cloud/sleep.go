@@ -133,7 +133,12 @@ func (c *Cloud) wake(ctx context.Context, id string) error {
 		case s.State != Asleep:
 			return nil
 		}
-		defer func() { c.Witness.Woke(c.Now().Sub(start), err) }()
+		defer func() {
+			c.Witness.Woke(c.Now().Sub(start), err)
+			if err != nil && c.life.Err() == nil { // no verb tells of it
+				c.Log.Warn("site did not wake", "site", s.Name, "err", err, "cause", errors.Unwrap(err))
+			}
+		}()
 		if err := c.Engine.Ping(ctx); err != nil {
 			return err
 		}

@@ -35,6 +35,21 @@ func (d *Docker) bring(ctx context.Context, s cloud.Spec, may func(image string)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	allowed := false
+	ask := may
+	if may != nil {
+		ask = func(image string) bool { allowed = may(image); return allowed }
+	}
+	err := d.lift(ctx, s, ask)
+	if !errors.Is(err, cloud.ErrTrouble) || allowed || ctx.Err() != nil { // an update has its own way back
+		return err
+	}
+	d.Log.Warn("the engine refused to start a site; trying once more", "site", s.Name, "err", err, "cause", errors.Unwrap(err))
+	return d.lift(ctx, s, ask)
+}
+
+// lift is bring in its turn, tried once.
+func (d *Docker) lift(ctx context.Context, s cloud.Spec, may func(image string) bool) error {
 	if err := d.Ping(ctx); err != nil {
 		return err
 	}
