@@ -28,9 +28,7 @@ func TestAccessEndsWithTheRight(t *testing.T) {
 		}, cloud.Denied},
 	} {
 		who := w.person(c, name)
-		if _, err := c.CreateSite(ctx, who, cloud.NewSite{Name: "of-" + name, Type: cloud.Static}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, who, "of-"+name, cloud.Static)
 		a, _, err := c.Files(ctx, who, "of-"+name)
 		if err != nil {
 			t.Fatal(err)
@@ -56,9 +54,7 @@ func TestSpace(t *testing.T) {
 	c := w.open(nil)
 	defer c.Close()
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.Static}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.Static)
 	a, site, err := c.Files(ctx, alice, "blog")
 	if err != nil {
 		t.Fatal(err)

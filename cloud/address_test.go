@@ -18,9 +18,7 @@ func TestSitesMoveWithTheirNetwork(t *testing.T) {
 	c := w.open(nil)
 	alice := w.person(c, "alice")
 	for _, name := range []string{"up", "halted"} {
-		if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name, Type: cloud.PHP}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, alice, name, cloud.PHP)
 	}
 	if err := c.StopSite(ctx, alice, "halted"); err != nil {
 		t.Fatal(err)

@@ -87,9 +87,7 @@ func TestClockSetForthAndBackRegression(t *testing.T) {
 	}
 	create := func(name string) {
 		t.Helper()
-		if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name, Type: cloud.Static}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, alice, name, cloud.Static)
 	}
 	create("before")
 	h.set(3 * year)

@@ -99,9 +99,7 @@ func TestCrashInDelete(t *testing.T) {
 			w := newWorld(t)
 			first := w.open(cut(step))
 			alice := w.person(first, "alice")
-			if _, err := first.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"}); err != nil {
-				t.Fatal(err)
-			}
+			w.site(first, alice, "blog", cloud.PHP)
 			crashing(func() { _ = first.DeleteSite(ctx, alice, "blog") })
 			if !strings.Contains(w.rests(), "deleting") {
 				t.Fatalf("nothing was there to cut at %s: %q", step, w.rests())

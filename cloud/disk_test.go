@@ -22,9 +22,7 @@ func TestAnUploadEndsAtTheLimit(t *testing.T) {
 	if err := c.SetAccount(ctx, operator, "alice", []string{"disk=1MiB"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.Static}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.Static)
 	a, site, err := c.Files(ctx, alice, "blog")
 	if err != nil {
 		t.Fatal(err)
@@ -81,18 +79,13 @@ func TestEmptyFilesCount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := w.open(nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); c.Run(ctx) }()
-	defer func() { cancel(); <-done; c.Close() }()
+	ctx := context.Background()
+	run(t, c)
 	alice := w.person(c, "alice")
 	if err := c.SetAccount(ctx, operator, "alice", []string{"disk=1MiB"}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	a, _, err := c.Files(ctx, alice, "blog")
 	if err != nil {
 		t.Fatal(err)
@@ -208,10 +201,7 @@ func runs(t *testing.T, most time.Duration, wrap func(cloud.Homes) cloud.Homes) 
 	}
 	return c, func(name string) cloud.Site {
 		t.Helper()
-		s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := w.site(c, alice, name, cloud.PHP)
 		_, release, err := c.Hold(ctx, s.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -231,18 +221,13 @@ func TestAProgramThatFillsItsHome(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := w.open(nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); c.Run(ctx) }()
-	defer func() { cancel(); <-done; c.Close() }()
+	ctx := context.Background()
+	run(t, c)
 	alice := w.person(c, "alice")
 	if err := c.SetAccount(ctx, operator, "alice", []string{"disk=1MiB"}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	_, release, err := c.Hold(ctx, s.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -299,15 +284,10 @@ func TestARestlessHomeRegression(t *testing.T) {
 	c := w.open(nil)
 	homes := &restless{Homes: c.Cloud.Homes}
 	c.Cloud.Homes = homes
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); c.Run(ctx) }()
-	defer func() { cancel(); <-done; c.Close() }()
+	ctx := context.Background()
+	run(t, c)
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	_, release, err := c.Hold(ctx, s.ID)
 	if err != nil {
 		t.Fatal(err)

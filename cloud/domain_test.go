@@ -77,9 +77,7 @@ func newStreet(t *testing.T) street {
 	t.Cleanup(c.Close)
 	s := street{c, z, w.person(c, "ann"), w.person(c, "bob")}
 	for who, name := range map[*cloud.Who]string{&s.ann: "blog", &s.bob: "shop"} {
-		if _, err := c.CreateSite(t.Context(), *who, cloud.NewSite{Name: name, Type: cloud.Static}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, *who, name, cloud.Static)
 	}
 	return s
 }

@@ -43,10 +43,7 @@ func TestDialHosts(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	loopback, own := echo(t, "127.0.0.1:0"), echo(t, s.Address.String()+":0")
 	for host, port := range map[string]string{
 		"localhost": loopback, "LOCALHOST": loopback, "localhost.": loopback, "127.0.0.1": loopback, "::ffff:127.0.0.1": loopback,
@@ -90,9 +87,7 @@ func TestForwardRights(t *testing.T) {
 	c := w.open(nil)
 	alice, bob := w.person(c, "alice"), w.person(c, "bob")
 	for name, kind := range map[string]cloud.Type{"blog": cloud.PHP, "pages": cloud.Static} {
-		if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name, Type: kind}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, alice, name, kind)
 	}
 	port := echo(t, "127.0.0.1:0")
 	for _, tc := range []struct {
@@ -121,9 +116,7 @@ func TestForwardsAreToldOnceAMinute(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	port := echo(t, "127.0.0.1:0")
 	for i := range 100 {
 		conn, err := c.Dial(ctx, alice, "blog", "tcp", "127.0.0.1:"+port)
@@ -208,9 +201,7 @@ func TestAProgramWhoseSiteIsDeleted(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	out, in := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
@@ -235,9 +226,7 @@ func TestAForwardEndsWithTheRight(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice, bob := w.person(c, "alice"), w.person(c, "bob")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	if _, err := c.ShareSite(ctx, alice, "blog", "bob"); err != nil {
 		t.Fatal(err)
 	}

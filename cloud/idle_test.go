@@ -21,9 +21,7 @@ func TestASiteChoosesItsIdleTime(t *testing.T) {
 	})
 	defer c.Close()
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	for _, step := range []struct {
 		as   cloud.Who
 		set  string
@@ -64,17 +62,12 @@ func TestShortOfMemory(t *testing.T) {
 	w := newWorld(t)
 	var short atomic.Bool
 	c := w.openWith(nil, func(o *cloud.Options) { o.Pressed = short.Load; o.Groups[0].MaxSites = 10 })
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); c.Run(ctx) }()
-	defer func() { cancel(); <-done; c.Close() }()
+	ctx := context.Background()
+	run(t, c)
 	alice := w.person(c, "alice")
 	var names []string
 	for _, name := range []string{"first", "held", "b", "d", "e", "f"} {
-		s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := w.site(c, alice, name, cloud.PHP)
 		_, release, err := c.Hold(ctx, s.ID)
 		if err != nil {
 			t.Fatal(err)

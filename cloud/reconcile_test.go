@@ -31,9 +31,7 @@ func TestReconcileRemovesOrphansAndStartsWhatStands(t *testing.T) {
 	c := w.open(nil)
 	alice := w.person(c, "alice")
 	for _, name := range []string{"up", "halted"} {
-		if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name, Type: cloud.PHP}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, alice, name, cloud.PHP)
 	}
 	if err := c.StopSite(ctx, alice, "halted"); err != nil {
 		t.Fatal(err)
@@ -78,10 +76,7 @@ func TestASiteThatDiesComesBack(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	run(t, c)
 	watched := func() bool { // events come once Run listens
 		w.engine.Die(s.ID)
@@ -107,9 +102,7 @@ func TestEngineAway(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	run(t, c)
 	w.engine.SetDown(true)
 	for verb, fn := range map[string]func() error{
@@ -148,10 +141,7 @@ func TestASiteThatDoesNotComeUpIsFailed(t *testing.T) {
 	c := w.open(nil)
 	defer c.Close()
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	if err := c.StopSite(ctx, alice, "blog"); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +149,7 @@ func TestASiteThatDoesNotComeUpIsFailed(t *testing.T) {
 	if err := c.StartSite(ctx, alice, "blog"); cloud.KindOf(err) != cloud.Unavailable {
 		t.Errorf("start: %v", err)
 	}
-	if s, err = c.Site(ctx, alice, "blog"); err != nil || s.State != cloud.Failed || s.Reason != "it exits at once" {
+	if s, err := c.Site(ctx, alice, "blog"); err != nil || s.State != cloud.Failed || s.Reason != "it exits at once" {
 		t.Errorf("site is %+v, %v", s, err)
 	}
 	if got := c.routes.hosts(); got != "blog.plil.net=failed" {
@@ -169,7 +159,7 @@ func TestASiteThatDoesNotComeUpIsFailed(t *testing.T) {
 	if err := c.Reconcile(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = c.Site(ctx, alice, "blog"); err != nil || s.State != cloud.Running || s.Reason != "" {
+	if s, err := c.Site(ctx, alice, "blog"); err != nil || s.State != cloud.Running || s.Reason != "" {
 		t.Errorf("after Reconcile: %+v, %v", s, err)
 	}
 }
@@ -181,16 +171,13 @@ func TestACrashLoopEnds(t *testing.T) {
 	w := newWorld(t)
 	c := w.openWith(nil, func(o *cloud.Options) { o.HealAfter = 2 * time.Millisecond })
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	run(t, c)
 	soon(t, "it is failed", func() bool {
 		w.engine.Die(s.ID)
 		return c.state(t, alice, "blog") == cloud.Failed
 	})
-	if s, err = c.Site(ctx, alice, "blog"); err != nil || s.Reason != "its web server ended by itself 6 times in a row" {
+	if s, err := c.Site(ctx, alice, "blog"); err != nil || s.Reason != "its web server ended by itself 6 times in a row" {
 		t.Errorf("reason %q, %v", s.Reason, err)
 	}
 	ups := w.engine.Ups(s.ID)

@@ -18,9 +18,7 @@ func TestShare(t *testing.T) {
 	c := w.open(nil)
 	defer c.Close()
 	alice, bob, carol := w.person(c, "alice"), w.person(c, "bob"), w.person(c, "carol")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.Static}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.Static)
 	share := func(who cloud.Who, account string) error {
 		_, err := c.ShareSite(ctx, who, "blog", account)
 		return err
@@ -82,9 +80,7 @@ func TestHandOver(t *testing.T) {
 	defer c.Close()
 	alice, bob := w.person(c, "alice"), w.person(c, "bob")
 	for _, name := range []string{"a", "b"} {
-		if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: name, Type: cloud.Static}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, alice, name, cloud.Static)
 		if _, err := c.ShareSite(ctx, alice, name, "bob"); err != nil {
 			t.Fatal(err)
 		}
@@ -116,9 +112,7 @@ func TestAccountDeleteEndsMemberships(t *testing.T) {
 	defer c.Close()
 	alice, bob := w.person(c, "alice"), w.person(c, "bob")
 	for who, name := range map[string]cloud.Who{"hers": alice, "his": bob} {
-		if _, err := c.CreateSite(ctx, name, cloud.NewSite{Name: who, Type: cloud.Static}); err != nil {
-			t.Fatal(err)
-		}
+		w.site(c, name, who, cloud.Static)
 	}
 	if _, err := c.ShareSite(ctx, alice, "hers", "bob"); err != nil {
 		t.Fatal(err)
@@ -146,9 +140,7 @@ func TestLeases(t *testing.T) {
 	c := w.open(nil)
 	defer c.Close()
 	alice, bob := w.person(c, "alice"), w.person(c, "bob")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	s, err := c.ShareSite(ctx, alice, "blog", "bob")
 	if err != nil {
 		t.Fatal(err)
@@ -205,9 +197,7 @@ func TestAs(t *testing.T) {
 	if err := c.SetAccount(ctx, operator, "root", []string{"role=admin"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.Static}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.Static)
 	as, err := c.As(ctx, root, "alice")
 	if err != nil {
 		t.Fatal(err)

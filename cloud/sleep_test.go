@@ -29,10 +29,7 @@ func drowsy(t *testing.T) (*world, live, cloud.Who, cloud.Site) {
 	if err := c.SetAccount(ctx, operator, "alice", []string{"idle=1s"}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	run(t, c)
 	return w, c, alice, s
 }

@@ -33,10 +33,7 @@ func TestNobodyIsLedToAForeignContainerRegression(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	c.Close()
 	if err := w.engine.Down(ctx, s.ID); err != nil {
 		t.Fatal(err)
@@ -69,10 +66,7 @@ func TestAfterABreakRegression(t *testing.T) {
 	w := newWorld(t)
 	c := w.open(nil)
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	c.Close()
 	next := w.open(nil)
 	defer next.Close()
@@ -105,9 +99,7 @@ func TestTroubleOfTheEngineIsTriedAgainRegression(t *testing.T) {
 	c := w.openWith(nil, func(o *cloud.Options) { o.HealAfter = 2 * time.Millisecond })
 	defer c.Close()
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	if err := c.StopSite(ctx, alice, "blog"); err != nil {
 		t.Fatal(err)
 	}
@@ -148,9 +140,7 @@ func TestWhatCouldNotBeUndoneIsUndoneLaterRegression(t *testing.T) {
 		{"delete.unpublished", func() error { return c.DeleteSite(ctx, alice, "blog") }},
 	} {
 		if cut.step == "delete.unpublished" {
-			if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-				t.Fatal(err)
-			}
+			w.site(c, alice, "blog", cloud.PHP)
 		}
 		cutAt.Store(cut.step)
 		if err := cut.do(); cloud.KindOf(err) != cloud.Unavailable {

@@ -207,12 +207,9 @@ func TestAChosenImageThatDoesNotComeUp(t *testing.T) {
 	c := w.openWith(nil, func(o *cloud.Options) { o.Images = map[string]string{"8.4": "eight-four", "7.4": "seven-four"} })
 	defer c.Close()
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	w.engine.SetImage("seven-four", "seven-four", false)
-	_, err = c.SetSite(ctx, alice, "blog", []string{"php=7.4"})
+	_, err := c.SetSite(ctx, alice, "blog", []string{"php=7.4"})
 	if cloud.KindOf(err) != cloud.Unavailable || !strings.Contains(err.Error(), `"7.4"`) {
 		t.Errorf("set: %v", err)
 	}
@@ -253,10 +250,7 @@ func crashInUpdate(t *testing.T, step string, works bool) {
 	}
 	first := w.open(at)
 	alice := w.person(first, "alice")
-	s, err := first.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(first, alice, "blog", cloud.PHP)
 	dead.Store(false)
 	w.engine.SetFault(func(_, step string) { at(step) })
 	w.engine.SetImage("", "two", works)
@@ -292,10 +286,7 @@ func TestAWakeThatTakesTooLong(t *testing.T) {
 	w := newWorld(t)
 	c := w.openWith(nil, func(o *cloud.Options) { o.WakeTime, o.Groups[0].Idle = 100*time.Millisecond, time.Second })
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(context.Background(), alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	run(t, c)
 	c.asleep(t, alice, "blog")
 	w.engine.SlowUp(time.Minute)
@@ -320,10 +311,7 @@ func TestAFailedSiteIsNotTriedAllTheTime(t *testing.T) {
 	})
 	defer c.Close()
 	alice := w.person(c, "alice")
-	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := w.site(c, alice, "blog", cloud.PHP)
 	w.engine.SetImage("", "standard", false) // the one it has
 	w.engine.Die(s.ID)
 	tries := 0

@@ -78,9 +78,7 @@ func TestVerbsOnOneSiteTakeTurns(t *testing.T) {
 	c := w.open(nil)
 	defer c.Close()
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.PHP)
 	var group sync.WaitGroup
 	for i := range 30 {
 		group.Go(func() {
@@ -147,9 +145,7 @@ func TestSetSite(t *testing.T) {
 	c := w.open(nil)
 	defer c.Close()
 	alice := w.person(c, "alice")
-	if _, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.Static}); err != nil {
-		t.Fatal(err)
-	}
+	w.site(c, alice, "blog", cloud.Static)
 	s, err := c.SetSite(ctx, alice, "blog", []string{"type=php", "root=www/public"})
 	if err != nil || s.Type != cloud.PHP || s.Root != "www/public" || !s.Address.IsValid() {
 		t.Fatalf("set: %+v, %v", s, err)

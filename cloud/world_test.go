@@ -114,6 +114,16 @@ func (w *world) person(c live, name string) cloud.Who {
 	return cloud.Who{Account: name, Key: ssh.FingerprintSHA256(key)}
 }
 
+// site makes a site.
+func (w *world) site(c live, who cloud.Who, name string, kind cloud.Type) cloud.Site {
+	w.t.Helper()
+	s, err := c.CreateSite(context.Background(), who, cloud.NewSite{Name: name, Type: kind})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
 // rests says what there is of any site: in the store, in the engine, on disk.
 func (w *world) rests() string {
 	w.t.Helper()
