@@ -17,6 +17,7 @@ type audit struct {
 	witness Witness
 	now     func() time.Time
 	keep    time.Duration // 0: for ever
+	most    int           // events of each shelf
 	steady  func() bool   // whether the time is to be believed
 	aged    time.Time     // when the old ones were last dropped
 	queue   chan queued
@@ -42,12 +43,12 @@ const (
 	auditLate  = 10_000                // events kept until it no longer is
 
 	maxWords   = 512     // bytes an event keeps of words that somebody made up: no name of ours is longer
-	keptEvents = 250_000 // the oldest go
+	keptEvents = 250_000 // of each shelf; the oldest go
 )
 
 func newAudit(o Options) *audit {
 	a := &audit{
-		store: o.Store, log: o.Log, witness: o.Witness, now: o.Now, keep: o.AuditKeep, steady: o.Clock.Steady,
+		store: o.Store, log: o.Log, witness: o.Witness, now: o.Now, keep: o.AuditKeep, most: o.AuditMost, steady: o.Clock.Steady,
 		queue: make(chan queued, auditQueue), grown: make(chan struct{}),
 	}
 	a.stopped.Go(a.write)
@@ -137,7 +138,7 @@ func (a *audit) append(batch []queued) {
 }
 
 // put appends the events and gives them their numbers.
-func (a *audit) put(tx Tx, all []queued) (err error) {
+func (a *audit) put(tx Tx, all []queued) error {
 	for i := range all {
 		if all[i].event.Action == "" {
 			continue
@@ -147,12 +148,9 @@ func (a *audit) put(tx Tx, all []queued) (err error) {
 			return err
 		}
 		all[i].event.Seq = last.Seq
-		if last.Seq > keptEvents {
-			err = tx.DropEvents(last.Seq - keptEvents)
-		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := tx.TrimEvents(a.most); err != nil {
+		return err
 	}
 	return a.dropOld(tx)
 }
@@ -218,7 +216,7 @@ func (a *audit) more() <-chan struct{} {
 
 // quiet are the actions that change nothing: nobody waits until their events are on disk.
 var quiet = map[Action]bool{
-	WhoAmI: true, Login: true, SiteList: true, SiteAll: true, SiteInfo: true, SiteLogs: true, SiteFiles: true,
+	WhoAmI: true, Login: true, SiteList: true, SiteAll: true, SiteInfo: true, SiteLogs: true, SiteStats: true, SiteFiles: true,
 	SiteExec: true, SiteExecStart: true, SiteForward: true, SiteAgent: true, FilePut: true, FileGet: true, FileRemove: true, KeyList: true, AccountList: true, AccountInfoOf: true, DomainList: true, GroupList: true, AuditRead: true, StatusOf: true,
 }
 

@@ -63,6 +63,7 @@ type Options struct {
 
 	Witness   Witness       // may be nil
 	AuditKeep time.Duration // events older than this go; 0: only too many do
+	AuditMost int           // events of each Shelf that stay; 250,000 if 0
 
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -109,6 +110,9 @@ func New(o Options) (*Cloud, error) {
 	}
 	if o.CountMost == 0 {
 		o.CountMost = countMost
+	}
+	if o.AuditMost == 0 {
+		o.AuditMost = keptEvents
 	}
 	if o.HealAfter == 0 {
 		o.HealAfter = healAfter

@@ -24,6 +24,27 @@ type Event struct {
 	Sent     int64 `json:"sent,omitempty"`
 }
 
+// Shelf is where the audit keeps an event. Each has room of its own and loses its own oldest when it is full: a tree of
+// small files that somebody uploads does not drive out who logged in.
+type Shelf int
+
+const (
+	Deeds     Shelf = iota // logins, let in or refused, and what changes something or was to
+	Uses                   // programs and forwards in sites, and what only looks
+	Transfers              // files
+)
+
+// Shelf is that of the events of an action.
+func (a Action) Shelf() Shelf {
+	switch {
+	case a == SiteFiles, a == FilePut, a == FileGet, a == FileRemove:
+		return Transfers
+	case a != Login && quiet[a]:
+		return Uses
+	}
+	return Deeds
+}
+
 // EventFilter picks events; zero fields pick all.
 type EventFilter struct {
 	Account string // who did it, or with whose eyes

@@ -57,6 +57,9 @@ type Tx interface {
 	// DropEvents removes the events up to and with seq.
 	DropEvents(seq uint64) error
 
+	// TrimEvents removes the oldest events of each Shelf that has more than most of them.
+	TrimEvents(most int) error
+
 	// Next counts up: each call of a name in a committed transaction returns one more than the last, the
 	// first time 1. Numbers of a transaction that failed may come again.
 	Next(counter string) (uint64, error)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -13,14 +14,19 @@ const (
 	sites    = "sites"    // by id
 	names    = "names"    // of sites: the id of each name
 	domains  = "domains"  // by host and site
-	events   = "events"   // by sequence
+	events   = "events"   // of the shelf cloud.Deeds, by sequence; until schema 3 all of them
+	uses     = "uses"     // those of cloud.Uses
+	moves    = "moves"    // those of cloud.Transfers
 	counters = "counters" // by name
 	meta     = "meta"     // what the store knows of itself
 )
 
 func buckets() []string {
-	return []string{accounts, keys, sites, names, domains, events, counters, meta}
+	return []string{accounts, keys, sites, names, domains, events, uses, moves, counters, meta}
 }
+
+// shelves are the buckets of events.
+func shelves() []string { return []string{events, uses, moves} }
 
 // rows is a transaction on buckets of bytes, sorted by key. Bytes that come out are good until the
 // transaction ends, and bytes that go in are kept: neither may be changed.
@@ -55,7 +61,7 @@ func (r boltRows) get(bucket, key string) []byte {
 
 func (r boltRows) put(bucket, key string, value []byte) error {
 	b := r.tx.Bucket([]byte(bucket))
-	if bucket == events {
+	if slices.Contains(shelves(), bucket) {
 		b.FillPercent = 0.95 // they only ever come at the end: half-empty pages would stay so
 	}
 	return b.Put([]byte(key), value)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -176,6 +177,65 @@ func TestFirst(t *testing.T) {
 	}
 }
 
+// TestShelves opens a store as schema 3 left it, with the events of all actions in one bucket.
+func TestShelves(t *testing.T) {
+	t.Parallel()
+	path := seed(t)
+	b, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(a cloud.Action) func(cloud.Tx) error {
+		return func(tx cloud.Tx) error {
+			_, err := tx.Append(cloud.Event{Action: a})
+			return err
+		}
+	}
+	err = b.update(t.Context(), func(r boltRows) error {
+		w := tx{rows: r, known: &known{}, writable: true}
+		for _, a := range []cloud.Action{cloud.Login, cloud.FilePut, cloud.SiteExec, cloud.FilePut} {
+			e := cloud.Event{Action: a}
+			if e.Seq, err = w.count(meta, sequence); err != nil {
+				return err
+			}
+			text, _ := json.Marshal(e)
+			if err := w.write(events, order(e.Seq), append(make([]byte, stampSize), text...)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(r.tx.DeleteBucket([]byte(uses)), r.tx.DeleteBucket([]byte(moves)), w.save(meta, schemaKey, uint64(3)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+	if b, err = Open(path, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, fn := range []func(cloud.Tx) error{
+		put(cloud.FileGet), put(cloud.FileGet), put(cloud.Login), put(cloud.FileGet),
+		func(tx cloud.Tx) error { return tx.TrimEvents(2) },
+	} {
+		if err := b.Update(t.Context(), fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var left []uint64
+	err = b.View(t.Context(), func(tx cloud.Tx) error {
+		return tx.Events(cloud.EventFilter{}, func(e cloud.Event) bool { left = append(left, e.Seq); return true })
+	})
+	if want := []uint64{4, 6, 7, 8}; err != nil || !reflect.DeepEqual(left, want) {
+		t.Errorf("left %v (%v), want %v", left, err, want)
+	}
+	b.Close()
+	if err := Check(path); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSteps: there is a way from every version that there was.
 func TestSteps(t *testing.T) {
 	t.Parallel()
@@ -207,6 +267,7 @@ func TestMismatch(t *testing.T) {
 		"not JSON":                   put(accounts, "a", `{`),
 		"no counter":                 put(counters, "a", `-1`),
 		"short event":                put(events, order(1), `{}`),
+		"short upload":               put(moves, order(1), `{}`),
 		"other event":                put(events, order(1), "\x00\x00\x00\x00\x00\x00\x00\x00"+`{"seq":2}`),
 		"wrong seal":                 func(r rows) error { return r.put(accounts, "a", []byte(`{"name":"a"}1234`)) },
 		"seal of another":            func(r rows) error { return r.put(accounts, "a", seal(accounts, "b", []byte(`{"name":"a"}`))) },

@@ -48,7 +48,7 @@ func (f *findings) row(bucket string, key, sealed []byte) {
 	if err == nil && bucket == meta && string(key) == schemaKey {
 		err = json.Unmarshal(value, &f.version)
 	}
-	if err == nil && (f.deep || bucket != events) {
+	if err == nil && (f.deep || !slices.Contains(shelves(), bucket)) {
 		err = f.look(bucket, string(key), value, sealed)
 	}
 	if err != nil && f.bad == nil {
@@ -75,8 +75,8 @@ func (f *findings) look(bucket, key string, value, sealed []byte) (err error) {
 	case domains:
 		var d cloud.Domain
 		return expect(json.Unmarshal(value, &d), domainKey(d.Host, d.Site), key)
-	case events:
-		e, err := decodeEvent(key, sealed)
+	case events, uses, moves:
+		e, err := decodeEvent(bucket, key, sealed)
 		return expect(err, order(e.Seq), key)
 	case counters, meta:
 		var n uint64

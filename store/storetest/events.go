@@ -174,3 +174,36 @@ func eventsDropped(t *testing.T, s cloud.Store) {
 		t.Errorf("left %v, %v; want %v", left, err, want)
 	}
 }
+
+// eventsTrimmed: each shelf loses its own oldest, all are read as one list, and what was dropped otherwise is counted.
+func eventsTrimmed(t *testing.T, s cloud.Store) {
+	fill := func(actions ...cloud.Action) {
+		t.Helper()
+		update(t, s, func(tx cloud.Tx) error {
+			for _, a := range actions {
+				if _, err := tx.Append(cloud.Event{Action: a, Account: "a"}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	trim := func(most int, want ...uint64) {
+		t.Helper()
+		update(t, s, func(tx cloud.Tx) error { return tx.TrimEvents(most) })
+		same(t, seqs(find(t, s, cloud.EventFilter{})), want)
+	}
+	trim(0)
+	fill(cloud.Login, cloud.FilePut, cloud.SiteExec, cloud.FilePut, cloud.SiteCreate, cloud.FileGet, cloud.SiteInfo, cloud.FileRemove)
+	trim(4, 1, 2, 3, 4, 5, 6, 7, 8)
+	trim(2, 1, 3, 5, 6, 7, 8)
+	same(t, seqs(find(t, s, cloud.EventFilter{After: 3, Account: "a"})), []uint64{5, 6, 7, 8})
+	update(t, s, func(tx cloud.Tx) error { return tx.DropEvents(5) })
+	fill(cloud.Login, cloud.Login, cloud.FilePut) // 9, 10, 11
+	trim(2, 7, 8, 9, 10, 11)
+	fill(cloud.Login)
+	trim(2, 7, 8, 10, 11, 12)
+	trim(0)
+	fill(cloud.FilePut)
+	trim(1, 13)
+}

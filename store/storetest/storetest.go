@@ -34,6 +34,7 @@ var suite = []struct {
 	{"EventsStop", eventsStop},
 	{"EventsOutOfTime", eventsOutOfTime},
 	{"EventsDropped", eventsDropped},
+	{"EventsTrimmed", eventsTrimmed},
 
 	{"FailedUpdate", failedUpdate},
 	{"PanickingUpdate", panickingUpdate},
