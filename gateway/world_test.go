@@ -65,6 +65,7 @@ type entries struct {
 	used        []ssh.Signer // host keys besides the world's
 	next        []ssh.Signer // and to come
 	now         func() time.Time
+	slow        string // an account that the store looks up slowly
 }
 
 func newWorld(t *testing.T, limits gateway.Limits) *world {
@@ -90,7 +91,7 @@ func newWorldWith(t *testing.T, limits gateway.Limits, e entries) *world {
 	t.Cleanup(func() { records.Close() })
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.cloud, err = cloud.New(cloud.Options{
-		Store: records, Engine: w.engine, Homes: homes, Publisher: noPublisher{}, Log: log,
+		Store: slowStore{records, e.slow}, Engine: w.engine, Homes: homes, Publisher: noPublisher{}, Log: log,
 		Groups: []cloud.Group{{
 			Name: "students", Network: netip.MustParsePrefix("10.64.0.0/16"),
 			Limits: cloud.Limits{MaxSites: 3, Memory: 128 << 20, CPUs: 1, Disk: 1 << 30},
