@@ -2,12 +2,14 @@ package provision
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -19,7 +21,8 @@ import (
 const (
 	dialEvery = 10 * time.Millisecond
 	lookEvery = 100 * time.Millisecond
-	lastLines = 10
+	lastLines = 10  // of a log
+	lastBytes = 256 // of each line
 )
 
 // ready waits until the site's web server accepts connections, or with answers until it says something on one of them. The
@@ -101,16 +104,44 @@ func (d *Docker) ended(ctx context.Context, id string) string {
 	return fmt.Sprintf("its web server ended with status %d", k.Container.State.ExitCode)
 }
 
-// lastWords is the end of the container's log, as an error to keep as a cause.
+// lastWords is the end of the container's log, as an error to keep as a cause. A site writes what it likes there, in lines
+// of any length.
 func (d *Docker) lastWords(ctx context.Context, id string) error {
-	var b bytes.Buffer
-	if err := d.Logs(ctx, id, cloud.LogOptions{Tail: lastLines}, &b, &b); err != nil {
+	var e excerpt
+	if err := d.Logs(ctx, id, cloud.LogOptions{Tail: lastLines}, &e, &e); err != nil {
 		return err
 	}
-	if b.Len() == 0 {
-		return errors.New("none")
+	return errors.New(cmp.Or(e.String(), "none"))
+}
+
+// excerpt keeps the beginning of each line that is written to it, and no more than lastLines of them. The zero value is
+// ready.
+type excerpt struct {
+	text  []byte
+	lines int
+	width int // of the line that goes on
+}
+
+func (e *excerpt) Write(p []byte) (int, error) {
+	for _, b := range p {
+		switch {
+		case e.lines >= lastLines:
+		case b == '\n':
+			e.text, e.width = append(e.text, b), 0
+			e.lines++
+		case e.width < lastBytes:
+			e.text = append(e.text, b)
+			e.width++
+		case e.width == lastBytes:
+			e.text = append(e.text, "…"...)
+			e.width++
+		}
 	}
-	return errors.New(string(bytes.TrimSpace(b.Bytes())))
+	return len(p), nil
+}
+
+func (e *excerpt) String() string {
+	return strings.ToValidUTF8(string(bytes.TrimSpace(e.text)), "")
 }
 
 // gone waits until a container that is being removed is no more.

@@ -2,3 +2,12 @@ package provision
 
 // TableName is the name of the engine's table of nftables.
 func TableName(d *Docker) string { return d.tableName() }
+
+// Excerpt is what lastWords keeps of a log that comes in these pieces.
+func Excerpt(pieces ...string) string {
+	var e excerpt
+	for _, p := range pieces {
+		_, _ = e.Write([]byte(p))
+	}
+	return e.String()
+}
