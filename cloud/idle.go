@@ -68,6 +68,7 @@ func (c *Cloud) relieve(ctx context.Context) {
 	type candidate struct {
 		Site
 		unused time.Duration
+		idle   time.Duration
 	}
 	var idle []candidate
 	for _, s := range *c.table.Load() {
@@ -75,12 +76,12 @@ func (c *Cloud) relieve(ctx context.Context) {
 			continue
 		}
 		if unused, held := c.holds.unused(s.ID, c.Now()); !held && unused >= time.Second {
-			idle = append(idle, candidate{*s, unused})
+			idle = append(idle, candidate{*s, unused, c.IdleOf(*s)})
 		}
 	}
 	slices.SortFunc(idle, func(a, b candidate) int {
-		if (c.IdleOf(a.Site) == 0) != (c.IdleOf(b.Site) == 0) {
-			return cmp.Compare(c.IdleOf(b.Site), c.IdleOf(a.Site))
+		if (a.idle == 0) != (b.idle == 0) {
+			return cmp.Compare(b.idle, a.idle)
 		}
 		return cmp.Compare(b.unused, a.unused)
 	})
