@@ -1,7 +1,10 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -25,8 +28,9 @@ type audit struct {
 	failed  time.Time // when that was last tried
 	stopped sync.WaitGroup
 
-	mu    sync.Mutex
-	grown chan struct{} // closed when events were added
+	mu      sync.Mutex
+	grown   chan struct{} // closed when events were added
+	trouble error         // why events wait; nil: none do
 }
 
 type queued struct {
@@ -119,8 +123,9 @@ func (a *audit) append(batch []queued) {
 	if len(a.late) > 0 && time.Since(a.failed) < auditRetry {
 		a.later(all)
 	} else if err := a.store.Update(context.Background(), func(tx Tx) error { return a.put(tx, all) }); err != nil {
-		a.log.Error("audit not written yet", "events", len(all), "err", err)
+		a.log.Error("audit not written yet", "events", len(all), "err", err, "cause", errors.Unwrap(err))
 		a.failed = time.Now()
+		a.troubled(err)
 		a.later(all)
 	} else {
 		a.late = nil
@@ -134,7 +139,26 @@ func (a *audit) append(batch []queued) {
 	a.mu.Lock()
 	close(a.grown)
 	a.grown = make(chan struct{})
+	if len(a.late) == 0 {
+		a.trouble = nil
+	}
 	a.mu.Unlock()
+}
+
+func (a *audit) troubled(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.trouble = cmp.Or(errors.Unwrap(err), err)
+}
+
+// warning tells admins why the audit waits in memory; "" while it does not.
+func (a *audit) warning() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trouble == nil {
+		return ""
+	}
+	return fmt.Sprintf("the store cannot be written, and the audit waits in memory: %v", a.trouble)
 }
 
 // put appends the events and gives them their numbers.

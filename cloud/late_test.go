@@ -3,6 +3,8 @@ package cloud_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -62,6 +64,13 @@ func TestAuditOfAFullDiskRegression(t *testing.T) {
 	if got := told(); len(got) != 3 {
 		t.Errorf("who watches saw %q", got)
 	}
+	warned := func() bool {
+		s, err := c.Status(ctx, operator)
+		return err == nil && slices.ContainsFunc(s.Warnings, func(w string) bool { return strings.Contains(w, "no space left") })
+	}
+	if !warned() {
+		t.Error("status does not say why the audit waits")
+	}
 	disk.full.Store(false)
 	var kept []string
 	soon(t, "the audit has them", func() bool {
@@ -79,6 +88,7 @@ func TestAuditOfAFullDiskRegression(t *testing.T) {
 	if len(kept) != 3 || kept[1] != "bob" || kept[2] != "carol" {
 		t.Errorf("the audit has %q", kept)
 	}
+	soon(t, "status is quiet again", func() bool { return !warned() })
 	adds := 0
 	for _, name := range told() {
 		if name != "" {

@@ -65,6 +65,9 @@ func (c *Cloud) Status(ctx context.Context, who Who) (s Status, err error) {
 		if w := c.Clock.warning(); w != "" {
 			s.Warnings = append(s.Warnings, w)
 		}
+		if w := c.audit.warning(); w != "" {
+			s.Warnings = append(s.Warnings, w)
+		}
 		if c.CertTrouble != nil {
 			if text := c.CertTrouble(); text != "" {
 				s.Warnings = append(s.Warnings, text)

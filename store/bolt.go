@@ -125,7 +125,7 @@ func (b *Bolt) outcome(said, err error) error {
 	case errors.Is(err, bolterrors.ErrDatabaseNotOpen):
 		return closed().Because(err)
 	}
-	return unwritten(b.path, err)
+	return unkept(b.path, err)
 }
 
 // take takes the turn to update, unless ctx ends first.

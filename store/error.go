@@ -48,16 +48,29 @@ func closed() *cloud.Error {
 	return cloud.Errorf(cloud.Unavailable, "the store is closed").WithHint("the gateway is stopping; try again soon")
 }
 
-// unwritten is the error of a file that could not be made or written. Some of bbolt's errors have the cause
-// only in their text.
+// unwritten is the error of a file that could not be made or written, for who runs the gateway.
 func unwritten(path string, err error) *cloud.Error {
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
-		strings.Contains(err.Error(), syscall.ENOSPC.Error()) || strings.Contains(err.Error(), syscall.EDQUOT.Error())
-	if full {
+	if full(err) {
 		return cloud.Errorf(cloud.Unavailable, "no space left on the disk of %q", path).
 			WithHint("nothing was changed; make room and try again").Because(err)
 	}
 	return cloud.Errorf(cloud.Unavailable, "the store %q could not be written", path).Because(err)
+}
+
+// unkept is the error of a transaction, which goes to people: where the store is, only the cause says.
+func unkept(path string, err error) *cloud.Error {
+	what := "the store of this gateway could not be written"
+	if full(err) {
+		what = "no space left on the disk of the host"
+	}
+	return cloud.Errorf(cloud.Unavailable, "%s", what).
+		WithHint("nothing was changed; try again later, and tell your admin").Because(fmt.Errorf("%q: %w", path, err))
+}
+
+// full reports whether a disk or quota is. Some of bbolt's errors have the cause only in their text.
+func full(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		strings.Contains(err.Error(), syscall.ENOSPC.Error()) || strings.Contains(err.Error(), syscall.EDQUOT.Error())
 }
 
 func unopened(path string, err error) *cloud.Error {

@@ -93,6 +93,10 @@ func TestDiskFull(t *testing.T) {
 			}
 			refused = true
 			isFull(t, err)
+			e := cloud.Explain(err, nil)
+			if strings.Contains(e.Message+e.Hint, "nuage.db") || !strings.Contains(e.Cause.Error(), path) {
+				t.Errorf("people are told %q, hint %q; the log %q", e.Message, e.Hint, e.Cause)
+			}
 			if mustDump(t, b) != before {
 				t.Error("half of the change was made")
 			}
