@@ -91,6 +91,7 @@ type Cloud struct {
 	leases  leases
 	wakes   wakes
 	rollout rollout
+	images  images
 	life    context.Context // until Close
 	end     context.CancelFunc
 	sure    sure

@@ -18,7 +18,7 @@ type Status struct {
 	Dropped  int64         `json:"access_log_dropped"` // requests that no access log could keep
 	Waking   int           `json:"sites_waking"`       // starts under way, for who waits
 	Updating int           `json:"sites_updating"`     // to another image, right now
-	Outdated int           `json:"sites_outdated"`     // whose container has not the image that its name leads to
+	Outdated int           `json:"sites_outdated"`     // whose container has not the image that its name leads to; some seconds old
 	Failed   []FailedSite  `json:"sites_failed"`
 	Full     []string      `json:"sites_full"`                 // of files: their programs may not write
 	Held     []HeldSite    `json:"sites_held"`                 // by an image that did not come up

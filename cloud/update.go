@@ -52,6 +52,7 @@ func (c *Cloud) renew(ctx context.Context, s Site, asked bool) (held *Reverted, 
 	}
 	if image != "" {
 		c.rollout.leave(image, s.ID, err == nil && held == nil, held != nil, c.Now())
+		c.images.forget()
 	}
 	c.Fault("update.up")
 	// What was held is of no concern once there is another image, or none.
@@ -96,14 +97,11 @@ const outdatedTime = 2 * time.Second
 func (c *Cloud) outdated(ctx context.Context, sites []Site) (n int) {
 	ctx, cancel := context.WithTimeout(ctx, outdatedTime) // an engine that hangs must not hang status
 	defer cancel()
-	containers, err := c.Engine.List(ctx)
+	has, err := c.images.get(ctx, c.Engine)
 	if err != nil {
 		return 0
 	}
-	has, ids := map[string]string{}, map[string]string{}
-	for _, k := range containers {
-		has[k.ID] = k.Image
-	}
+	ids := map[string]string{}
 	for _, s := range sites {
 		id, asked := ids[s.Image]
 		if !asked {
@@ -115,6 +113,46 @@ func (c *Cloud) outdated(ctx context.Context, sites []Site) (n int) {
 		}
 	}
 	return n
+}
+
+// imagesOld is how old an answer may be to which image each container has: an engine with 900 takes a tenth of a second and
+// more to say it.
+const imagesOld = 5 * time.Second
+
+// images remembers which image the container of each site has. The zero value is ready.
+type images struct {
+	mu  sync.Mutex
+	has map[string]string // by site; never changed
+	at  time.Time         // when it was asked
+}
+
+func (i *images) get(ctx context.Context, e Engine) (map[string]string, error) {
+	i.mu.Lock()
+	has, asked := i.has, time.Now()
+	young := asked.Sub(i.at) < imagesOld
+	i.mu.Unlock()
+	if young {
+		return has, nil
+	}
+	containers, err := e.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	has = map[string]string{}
+	for _, k := range containers {
+		has[k.ID] = k.Image
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.has, i.at = has, asked
+	return has, nil
+}
+
+// forget is called once a container has another image.
+func (i *images) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.at = time.Time{}
 }
 
 // missingImages tells of the images that sites could have, and that are not there.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"plil.net/nuage/cloud"
+	"plil.net/nuage/provision/fake"
 )
 
 // tries counts the containers that updates have made.
@@ -331,4 +332,45 @@ func TestAFailedSiteIsNotTriedAllTheTime(t *testing.T) {
 	if err := c.StartSite(ctx, alice, "blog"); err != nil || c.state(t, alice, "blog") != cloud.Running {
 		t.Errorf("a start: %v", err)
 	}
+}
+
+// listed is an engine that counts how often it was asked for all its containers.
+type listed struct {
+	*fake.Engine
+	asked atomic.Int32
+}
+
+func (l *listed) List(ctx context.Context) ([]cloud.Container, error) {
+	l.asked.Add(1)
+	return l.Engine.List(ctx)
+}
+
+// TestStatusAsksOnce: whoever asks for the status again and again makes the engine list its containers once, until one
+// of them has another image.
+func TestStatusAsksOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	engine := &listed{Engine: w.engine}
+	c := w.openWith(nil, func(o *cloud.Options) { o.Engine = engine })
+	defer c.Close()
+	sites := many(t, c, w.person(c, "alice"), 2)
+	w.engine.SetImage("", "two", true)
+	outdated := func(want int) {
+		t.Helper()
+		if st, err := c.Status(t.Context(), operator); err != nil || st.Outdated != want {
+			t.Errorf("%d outdated (%v), want %d", st.Outdated, err, want)
+		}
+	}
+	before := engine.asked.Load()
+	start := time.Now()
+	for range 10 {
+		outdated(2)
+	}
+	if n := engine.asked.Load() - before; n != 1 && time.Since(start) < 2*time.Second {
+		t.Errorf("the engine was asked %d times", n)
+	}
+	if err := c.RestartSite(t.Context(), operator, sites[0].Name); err != nil {
+		t.Fatal(err)
+	}
+	outdated(1)
 }
