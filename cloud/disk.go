@@ -202,7 +202,7 @@ func (c *Cloud) setFull(ctx context.Context, id string, full bool, why error) er
 	if err := c.become(ctx, s, Asleep); err != nil {
 		return err
 	}
-	if err := c.Engine.Down(ctx, id); err != nil {
+	if err := c.down(ctx, id); err != nil {
 		return err
 	}
 	s.State = Running

@@ -48,8 +48,8 @@ type Engine interface {
 	Logs(ctx context.Context, id string, o LogOptions, stdout, stderr io.Writer) error
 	// Watch calls changed for each container that starts or stops by itself, until the connection to the
 	// engine breaks or ctx ends. It calls ready once it is listening, so that a look at List after ready misses
-	// nothing. What is told may come late, and is what is so when it is told: a stop that Up has mended since is a start.
-	Watch(ctx context.Context, ready func(), changed func(id string, running bool)) error
+	// nothing. What is told may come late: runs looks at what is so now, where a stop may have been mended by Up.
+	Watch(ctx context.Context, ready func(), changed func(id string, runs func() bool)) error
 	Close() error
 }
 

@@ -153,7 +153,7 @@ func TestAForwardKeepsItsSiteAwake(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	_, c, alice, _ := drowsy(t)
-	soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep })
+	c.asleep(t, alice, "blog")
 	conn, err := c.Dial(ctx, alice, "blog", "tcp", "127.0.0.1:"+echo(t, "127.0.0.1:0"))
 	if err != nil {
 		t.Fatalf("dial of a site that sleeps: %v", err)
@@ -180,10 +180,19 @@ func TestAForwardKeepsItsSiteAwake(t *testing.T) {
 func TestExecTellsOfAWake(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	_, c, alice, _ := drowsy(t)
-	soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep })
+	_, c, alice, s := drowsy(t)
+	c.asleep(t, alice, "blog")
 	var steps []string
-	x := cloud.Exec{Argv: []string{"true"}, Progress: func(step string) { steps = append(steps, step) }}
+	x := cloud.Exec{Argv: []string{"true"}, Progress: func(step string) {
+		if steps = append(steps, step); step == "" { // it stays awake for the next
+			_, release, err := c.Hold(ctx, s.ID)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			t.Cleanup(release)
+		}
+	}}
 	for _, want := range []string{"starting the container;", ""} {
 		if _, err := c.Exec(ctx, alice, "blog", x); err != nil {
 			t.Fatal(err)
@@ -243,7 +252,7 @@ func TestAForwardEndsWithTheRight(t *testing.T) {
 	if _, err := c.UnshareSite(ctx, alice, "blog", "bob"); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the connection: %v", err)
 	}

@@ -24,7 +24,7 @@ func endsWith(t *testing.T, what string, ended chan error, kind cloud.Kind) {
 		if cloud.KindOf(err) != kind {
 			t.Errorf("%s ends with %v, want %s", what, err, kind)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Errorf("%s goes on", what)
 	}
 }
@@ -46,7 +46,7 @@ func follows(t *testing.T, c live, who cloud.Who) chan error {
 	case <-read:
 	case err := <-ended:
 		t.Fatal(err)
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("nothing to follow")
 	}
 	return ended

@@ -37,7 +37,7 @@ func (c *Cloud) pause(ctx context.Context, s Site) error {
 	if err := c.become(ctx, s, Asleep); err != nil {
 		return err
 	}
-	return c.Engine.Down(ctx, s.ID)
+	return c.down(ctx, s.ID)
 }
 
 // settings are the keys of SetSite.
@@ -257,7 +257,7 @@ func (c *Cloud) stop(ctx context.Context, s Site) error {
 	if s.Type != PHP {
 		return nil
 	}
-	return c.Engine.Down(ctx, s.ID)
+	return c.down(ctx, s.ID)
 }
 
 // changeSite is doSite for verbs that change the site: one at a time, on its state of now.

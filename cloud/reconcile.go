@@ -73,23 +73,31 @@ func (c *Cloud) watch(ctx context.Context) error {
 	defer cancel()
 	defer c.sure.broken()
 	ready := func() { c.sure.broken(); ticking.Go(func() { c.tick(ctx) }) }
-	return c.Engine.Watch(ctx, ready, func(id string, running bool) {
-		if running {
-			c.deaths.over(id)
+	return c.Engine.Watch(ctx, ready, func(id string, runs func() bool) { c.changed(ctx, id, runs) })
+}
+
+// changed is told by the engine that a container started or stopped.
+func (c *Cloud) changed(ctx context.Context, id string, runs func() bool) {
+	sure := c.sure.of(id) // before the look: where a start comes in between, the stop was not of what is there now
+	if runs() {
+		c.deaths.over(id)
+		return
+	}
+	if s, ok := c.published(id); !ok || s.State != Running {
+		return // somebody stopped it
+	}
+	if !sure {
+		c.healing.Go(func() { c.recheck(ctx, id) })
+		return
+	}
+	delay, hopeless := c.deaths.another(id, c.Now(), c.HealAfter)
+	c.healing.Go(func() {
+		if hopeless {
+			c.giveUp(ctx, id)
 			return
 		}
-		if s, ok := c.published(id); !ok || s.State != Running {
-			return // somebody stopped it
-		}
-		delay, hopeless := c.deaths.another(id, c.Now(), c.HealAfter)
-		c.healing.Go(func() {
-			if hopeless {
-				c.giveUp(ctx, id)
-				return
-			}
-			wait(ctx, delay)
-			c.heal(ctx, id)
-		})
+		wait(ctx, delay)
+		c.heal(ctx, id)
 	})
 }
 
@@ -213,7 +221,7 @@ func (c *Cloud) settle(ctx context.Context, seen Site, running bool) error {
 		return nil
 	case !s.shallRun():
 		c.repaired("site %q ran though it was %s", s.Name, s.State)
-		return c.Engine.Down(ctx, s.ID)
+		return c.down(ctx, s.ID)
 	}
 	return c.revive(ctx, s, running)
 }
@@ -234,6 +242,17 @@ func (c *Cloud) revive(ctx context.Context, s Site, running bool) error {
 		c.repaired("started site %q", s.Name)
 	}
 	return nil
+}
+
+// recheck makes sure of a site that stopped before it was seen to run. Who is just starting it has its turn first.
+func (c *Cloud) recheck(ctx context.Context, id string) {
+	s, err := c.byID(ctx, id)
+	if err != nil || s.State != Running {
+		return
+	}
+	if err := c.settle(ctx, s, true); err != nil && ctx.Err() == nil {
+		c.Log.Warn("site did not come up", "site", s.Name, "err", err)
+	}
 }
 
 // heal brings up a site that died by itself. One that was stopped or deleted stays as it is.
@@ -262,7 +281,7 @@ func (c *Cloud) giveUp(ctx context.Context, id string) {
 		return
 	}
 	s.State, s.Reason = Failed, fmt.Sprintf("its web server ended by itself %d times in a row", maxDeaths)
-	err = errors.Join(c.put(ctx, s), c.Publish(ctx), c.Engine.Down(ctx, id))
+	err = errors.Join(c.put(ctx, s), c.Publish(ctx), c.down(ctx, id))
 	c.repaired("gave up on site %q: %s", s.Name, s.Reason)
 	if err != nil && ctx.Err() == nil {
 		c.Log.Warn("site not given up", "site", s.Name, "err", err)

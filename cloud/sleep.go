@@ -55,7 +55,7 @@ func (c *Cloud) sleep(ctx context.Context, id string, may func(Site) bool) error
 	if _, held := c.holds.unused(id, c.Now()); held {
 		return c.become(ctx, s, Running)
 	}
-	return c.Engine.Down(ctx, id)
+	return c.down(ctx, id)
 }
 
 func (c *Cloud) become(ctx context.Context, s Site, state State) error {
@@ -148,7 +148,7 @@ func (c *Cloud) wake(ctx context.Context, id string) error {
 		}
 		c.holds.touch(id, c.Now())
 		_, err = c.renew(ctx, s, false)
-		if ctx.Err() != nil { // it waited too long for its turn: whoever asks next wakes it again
+		if err != nil && ctx.Err() != nil { // it took too long: whoever asks next wakes it again
 			err = errors.Join(err, c.become(context.WithoutCancel(ctx), s, Asleep))
 		}
 		return err

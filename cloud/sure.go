@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// sure knows which sites were seen at their addresses since the engine's events last came without a break. Of the others
-// nobody knows what became of them, or who has their address by now. The zero value is ready, and sure of nothing.
+// sure knows which sites were seen at their addresses since the engine's events last came without a break, and were
+// not stopped since. Of the others nobody knows what became of them, or who has their address by now. The zero value is
+// ready, and sure of nothing.
 type sure struct {
 	mu    sync.Mutex
 	era   int
@@ -50,6 +51,12 @@ func (s *sure) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sites, id)
+}
+
+// down stops a container. While it starts again its site may be published as running, by whoever publishes meanwhile.
+func (c *Cloud) down(ctx context.Context, id string) error {
+	c.sure.forget(id)
+	return c.Engine.Down(ctx, id)
 }
 
 // unsure reports whether a site that shall run has to be looked at before somebody is led to its address.

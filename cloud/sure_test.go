@@ -15,10 +15,12 @@ import (
 // squat puts a foreign web server on a site's address.
 func squat(t *testing.T, s cloud.Site) (leave func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", s.Endpoint().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var l net.Listener
+	soon(t, "the address is free", func() bool { // a program that is just starting may still hold its socket
+		var err error
+		l, err = net.Listen("tcp", s.Endpoint().String())
+		return err == nil
+	})
 	server := &http.Server{Handler: http.NotFoundHandler()}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })

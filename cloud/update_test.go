@@ -298,6 +298,37 @@ func TestAWakeThatTakesTooLong(t *testing.T) {
 	if state := c.state(t, alice, "blog"); state != cloud.Asleep {
 		t.Errorf("it is %s", state)
 	}
+	soon(t, "a visitor is let in", func() bool { // on a slow machine a start that is not slowed may take too long too
+		_, release, err := c.Hold(context.Background(), s.ID)
+		if err == nil {
+			release()
+		}
+		return err == nil
+	})
+}
+
+// late is an engine whose site comes up when the time for it has just passed.
+type late struct{ *fake.Engine }
+
+func (e late) Update(ctx context.Context, s cloud.Spec, may func(string) bool) error {
+	<-ctx.Done()
+	return e.Engine.Update(context.WithoutCancel(ctx), s, may)
+}
+
+// TestAWakeThatJustTookTooLongRegression: what is up is not said to be asleep.
+func TestAWakeThatJustTookTooLongRegression(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.openWith(nil, func(o *cloud.Options) {
+		o.Engine, o.WakeTime, o.Groups[0].Idle = late{w.engine}, 100*time.Millisecond, time.Second
+	})
+	alice := w.person(c, "alice")
+	s, err := c.CreateSite(context.Background(), alice, cloud.NewSite{Name: "blog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, c)
+	c.asleep(t, alice, "blog")
 	visit(t, c, s)
 }
 

@@ -94,7 +94,7 @@ type hostListener struct {
 
 func (l hostListener) Close() error { return errors.Join(l.Listener.Close(), os.RemoveAll(l.dir)) }
 
-func (e *hostEngine) Watch(ctx context.Context, ready func(), _ func(string, bool)) error {
+func (e *hostEngine) Watch(ctx context.Context, ready func(), _ func(string, func() bool)) error {
 	ready()
 	<-ctx.Done()
 	return ctx.Err()

@@ -42,7 +42,7 @@ func (d *Docker) Logs(ctx context.Context, id string, o cloud.LogOptions, stdout
 }
 
 // Watch implements cloud.Engine. It always returns an error. What Up, Down and Remove did is told too.
-func (d *Docker) Watch(ctx context.Context, ready func(), changed func(id string, running bool)) error {
+func (d *Docker) Watch(ctx context.Context, ready func(), changed func(id string, runs func() bool)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if err := d.Ping(ctx); err != nil {
@@ -66,7 +66,7 @@ func (d *Docker) Watch(ctx context.Context, ready func(), changed func(id string
 				d.started(ctx, group, m.Actor.Attributes[labelSite])
 			}
 			id := m.Actor.Attributes[labelSite]
-			changed(id, m.Action == events.ActionStart || d.runs(ctx, id))
+			changed(id, func() bool { return m.Action == events.ActionStart || d.runs(ctx, id) })
 		case err := <-stream.Err:
 			if ctx.Err() != nil {
 				return ctx.Err()

@@ -139,7 +139,7 @@ func TestDaemonComesAndGoes(t *testing.T) {
 		t.Fatalf("up once the daemon is there: %v", err)
 	}
 	broke, ready := make(chan error, 1), make(chan struct{})
-	go func() { broke <- d.Watch(t.Context(), func() { close(ready) }, func(string, bool) {}) }()
+	go func() { broke <- d.Watch(t.Context(), func() { close(ready) }, func(string, func() bool) {}) }()
 	<-ready
 	way.cut()
 	if err := <-broke; cloud.KindOf(err) != cloud.Unavailable {

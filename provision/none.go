@@ -52,7 +52,7 @@ func (None) Logs(context.Context, string, cloud.LogOptions, io.Writer, io.Writer
 }
 
 // Watch sees nothing until ctx ends.
-func (None) Watch(ctx context.Context, ready func(), _ func(string, bool)) error {
+func (None) Watch(ctx context.Context, ready func(), _ func(string, func() bool)) error {
 	ready()
 	<-ctx.Done()
 	return ctx.Err()

@@ -187,7 +187,7 @@ func (l *lab) watched(t *testing.T, fn func(), ok func() bool) {
 	ready, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = l.Watch(ctx, func() { close(ready) }, func(string, bool) {})
+		_ = l.Watch(ctx, func() { close(ready) }, func(string, func() bool) {})
 	}()
 	<-ready
 	fn()

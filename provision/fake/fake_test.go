@@ -90,7 +90,7 @@ func TestFaults(t *testing.T) {
 
 	cut := make(chan error, 1)
 	ready := make(chan struct{})
-	go func() { cut <- e.Watch(t.Context(), func() { close(ready) }, func(string, bool) {}) }()
+	go func() { cut <- e.Watch(t.Context(), func() { close(ready) }, func(string, func() bool) {}) }()
 	<-ready
 	e.SetDown(true)
 	for what, err := range map[string]error{

@@ -28,7 +28,7 @@ func (w *watcher) cut(err error) {
 }
 
 // Watch implements cloud.Engine. Like Docker's it also tells what Up, Down and Remove did.
-func (e *Engine) Watch(ctx context.Context, ready func(), changed func(id string, running bool)) error {
+func (e *Engine) Watch(ctx context.Context, ready func(), changed func(id string, runs func() bool)) error {
 	w := &watcher{changes: make(chan change, 1024), broken: make(chan error, 1)}
 	e.mu.Lock()
 	err := e.reachable()
@@ -46,7 +46,7 @@ func (e *Engine) Watch(ctx context.Context, ready func(), changed func(id string
 	for {
 		select {
 		case c := <-w.changes:
-			changed(c.id, c.running || e.runs(c.id))
+			changed(c.id, func() bool { return c.running || e.runs(c.id) })
 		case err := <-w.broken:
 			return err
 		case <-ctx.Done():

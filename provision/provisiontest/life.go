@@ -99,8 +99,8 @@ var lifeTests = []test{
 		defer cancel()
 		ready, died, ended := make(chan struct{}), make(chan struct{}, 100), make(chan error, 1)
 		go func() {
-			ended <- h.Engine.Watch(ctx, func() { close(ready) }, func(id string, running bool) {
-				if id == s.ID && !running {
+			ended <- h.Engine.Watch(ctx, func() { close(ready) }, func(id string, runs func() bool) {
+				if id == s.ID && !runs() {
 					died <- struct{}{}
 				}
 			})
@@ -127,8 +127,8 @@ var lifeTests = []test{
 		ready, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(ended)
-			_ = h.Engine.Watch(ctx, func() { close(ready) }, func(id string, running bool) {
-				if id == s.ID && running {
+			_ = h.Engine.Watch(ctx, func() { close(ready) }, func(id string, runs func() bool) {
+				if id == s.ID && runs() {
 					started <- struct{}{}
 				}
 			})
@@ -148,9 +148,9 @@ var lifeTests = []test{
 		told := make(chan bool, 100)
 		go func() {
 			defer close(ended)
-			_ = h.Engine.Watch(ctx, func() { close(ready) }, func(id string, running bool) {
+			_ = h.Engine.Watch(ctx, func() { close(ready) }, func(id string, runs func() bool) {
 				if id == s.ID {
-					told <- running
+					told <- runs()
 					<-behind
 				}
 			})
