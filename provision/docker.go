@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/docker/go-connections/sockets"
@@ -53,6 +54,7 @@ type Docker struct {
 	api      *client.Client
 	starts   chan struct{}
 	entries  chan struct{}
+	backlogs atomic.Int64 // bytes
 	fence    fence
 	networks networks
 }

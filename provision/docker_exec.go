@@ -53,15 +53,18 @@ func (d *Docker) Exec(ctx context.Context, id string, x cloud.Exec) (int, error)
 	if x.Stdin != nil {
 		go s.feed(x)
 	}
+	output := newBacklog(s.conn.Reader, &d.backlogs)
+	defer output.drop()
 	var side sync.WaitGroup
 	defer side.Wait()
 	over, stop := context.WithCancel(ctx)
 	defer stop()
 	side.Go(func() { s.resizes(over, x.Resize) })
 	side.Go(func() { s.signals(over, x.Signals) })
+	side.Go(func() { s.hurry(over, output) })
 
 	drained := make(chan error, 1)
-	go func() { drained <- s.drain(x) }()
+	go func() { drained <- drain(x, output) }()
 	select {
 	case err = <-drained:
 		if err == nil {
@@ -151,13 +154,13 @@ func (s *session) feed(x cloud.Exec) {
 }
 
 // drain copies the output until the program has closed it.
-func (s *session) drain(x cloud.Exec) error {
+func drain(x cloud.Exec, output io.Reader) error {
 	stdout, stderr := writer(x.Stdout), writer(x.Stderr)
 	var err error
 	if x.TTY {
-		_, err = io.Copy(stdout, s.conn.Reader)
+		_, err = io.Copy(stdout, output)
 	} else {
-		_, err = stdcopy.StdCopy(stdout, stderr, s.conn.Reader)
+		_, err = stdcopy.StdCopy(stdout, stderr, output)
 	}
 	return err
 }

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -128,9 +131,7 @@ var execTests = []test{
 	{"exec gives output whole to a slow reader", func(t *testing.T, h Harness) {
 		s := h.up(t)
 		var all sync.WaitGroup
-		// What a daemon can hold, and more than it can. Between the two, 1 to 2.5 MiB, a program may end with the last of its
-		// output in a pipe that the daemon closes 2 s later, read or not.
-		for _, size := range []int{1 << 10, 64 << 10, 300 << 10, 900 << 10, 8 << 20} {
+		for _, size := range []int{1 << 10, 64 << 10, 300 << 10, 900 << 10, 1 << 20, 1300 << 10, 3 << 19, 2 << 20, 5 << 19, 8 << 20} {
 			all.Go(func() {
 				// Longer than a daemon waits for the output of a dead program.
 				slow := &sleeper{pause: 4 * time.Second}
@@ -139,6 +140,34 @@ var execTests = []test{
 				})
 				if err != nil || status != 8 || slow.n != size {
 					t.Errorf("status %d, %v, %d bytes, want %d", status, err, slow.n, size)
+				}
+			})
+		}
+		all.Wait()
+	}},
+	{"exec gives output whole though all pipes are full at the program's end", func(t *testing.T, h Harness) {
+		s := h.up(t)
+		var all sync.WaitGroup
+		for _, stream := range []string{"STDOUT", "STDERR"} {
+			all.Go(func() {
+				late := &latecomer{begin: make(chan struct{}), ended: make(chan struct{})}
+				var status int
+				var err error
+				all.Go(func() {
+					status, err = h.Engine.Exec(t.Context(), s.ID, cloud.Exec{Argv: []string{"perl", "-e", filler, stream}, Stdout: late, Stderr: late})
+					close(late.ended)
+				})
+				var written int
+				eventually(t, stream+" is full", func() bool {
+					b, _ := os.ReadFile(filepath.Join(s.Home, stream))
+					written, _ = strconv.Atoi(string(b))
+					return written > 0
+				})
+				time.Sleep(3 * time.Second) // a daemon gives up after 2
+				close(late.begin)
+				<-late.ended
+				if err != nil || status != 8 || !bytes.Equal(late.got.Bytes(), count(written)) {
+					t.Errorf("%s: status %d, %v, %d bytes, want %d", stream, status, err, late.got.Len(), written)
 				}
 			})
 		}
@@ -224,6 +253,41 @@ func (s *sleeper) Write(p []byte) (int, error) {
 	s.pause = 0
 	s.n += len(p)
 	return len(p), nil
+}
+
+// filler counts on a stream, until nobody takes anything any more, and leaves the number of bytes in a file of the stream's name.
+const filler = `
+	use Fcntl;
+	my $name = shift;
+	open my $out, ">&", $name or die;
+	fcntl $out, F_SETFL, O_WRONLY | O_NONBLOCK or die;
+	while ($still < 20) {
+		$b .= sprintf "%07d\n", ++$i while length $b < 65536;
+		if ($n = syswrite $out, $b) { $written += $n; $b = substr $b, $n; $still = 0; next }
+		$still++;
+		select undef, undef, undef, 0.05;
+	}
+	open F, ">", "$name.new" and print F $written and close F and rename "$name.new", $name or die;
+	exit 8;`
+
+// count is what the filler writes.
+func count(n int) []byte {
+	var b bytes.Buffer
+	for i := 1; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%07d\n", i)
+	}
+	return b.Bytes()[:n]
+}
+
+// latecomer takes nothing before begin is closed.
+type latecomer struct {
+	begin, ended chan struct{}
+	got          bytes.Buffer
+}
+
+func (l *latecomer) Write(p []byte) (int, error) {
+	<-l.begin
+	return l.got.Write(p)
 }
 
 type broken struct{}

@@ -1,0 +1,114 @@
+package provision
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moby/moby/client"
+)
+
+// A daemon closes the pipes of a program 2 s after its end, read or not: what does not fit into its buffers by then is
+// lost, and the status says nothing. So where the client is slow, the gateway looks whether the program has ended, and takes
+// what the daemon still holds into its own memory, in time.
+const (
+	backlogEvery  = 250 * time.Millisecond
+	backlogAnswer = time.Second // that a daemon may take
+	backlogLimit  = 4 << 20     // a daemon holds 1.3 MiB of each stream; the rest is what a child left behind goes on to write
+	backlogsLimit = 64 << 20    // of all sessions
+)
+
+// backlog is the output of one program as the daemon sends it. One goroutine reads it; take reads ahead of that one while
+// it is busy elsewhere.
+type backlog struct {
+	from io.Reader
+	all  *atomic.Int64 // bytes kept by all sessions
+
+	mu      sync.Mutex
+	moved   sync.Cond
+	reading bool // somebody is in from.Read
+	kept    bytes.Buffer
+	err     error // that from ended with
+}
+
+func newBacklog(from io.Reader, all *atomic.Int64) *backlog {
+	b := &backlog{from: from, all: all}
+	b.moved.L = &b.mu
+	return b
+}
+
+func (b *backlog) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.kept.Len() == 0 && b.err == nil && b.reading {
+		b.moved.Wait()
+	}
+	if b.kept.Len() > 0 {
+		n, _ := b.kept.Read(p)
+		b.all.Add(int64(-n))
+		return n, nil
+	}
+	return b.read(p)
+}
+
+// read is called with the lock, and lets go of it meanwhile.
+func (b *backlog) read(p []byte) (n int, err error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	b.reading = true
+	b.mu.Unlock()
+	n, err = b.from.Read(p)
+	b.mu.Lock()
+	b.reading, b.err = false, err
+	b.moved.Broadcast()
+	return n, err
+}
+
+// behind reports whether the reader is busy with what it has, and more may come.
+func (b *backlog) behind() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.reading && b.err == nil
+}
+
+// take keeps what comes until the end of it, or a limit.
+func (b *backlog) take() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := make([]byte, 32<<10)
+	for taken := 0; !b.reading && b.err == nil && taken < backlogLimit && b.all.Load() < backlogsLimit; {
+		n, _ := b.read(p)
+		b.kept.Write(p[:n])
+		b.all.Add(int64(n))
+		taken += n
+	}
+}
+
+// drop forgets what nobody will read.
+func (b *backlog) drop() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all.Add(int64(-b.kept.Len()))
+	b.kept.Reset()
+}
+
+// hurry takes the rest of the output where the program has ended and the client is behind. A daemon that does not answer
+// may wait for us: newer ones lock a program that has ended until its output is through.
+func (s *session) hurry(ctx context.Context, b *backlog) {
+	for pause(ctx, backlogEvery) == nil {
+		if b.behind() && !s.running(ctx) {
+			b.take()
+		}
+	}
+}
+
+func (s *session) running(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, backlogAnswer)
+	defer cancel()
+	i, err := s.d.api.ExecInspect(ctx, s.exec, client.ExecInspectOptions{})
+	return err == nil && i.Running
+}
