@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"path"
 	"strconv"
 	"sync"
 	"syscall"
@@ -39,6 +40,8 @@ type place struct{ site, root, name string }
 // mark, which is asked anew for each request: so a change is seen at once.
 type kept struct {
 	at   string // in the home
+	dir  string // of at
+	base string
 	mark mark
 	info fs.FileInfo
 	kind string // content type
@@ -149,5 +152,6 @@ func (d *document) read(now time.Time) *kept {
 	if after, _ := markOf(info); after != before {
 		return nil
 	}
-	return &kept{at: d.at, mark: before, info: d.info, kind: d.kind, etag: d.etag, body: body, told: d.headers()}
+	dir, base := path.Split(d.at)
+	return &kept{at: d.at, dir: path.Clean(dir), base: base, mark: before, info: d.info, kind: d.kind, etag: d.etag, body: body, told: d.headers()}
 }

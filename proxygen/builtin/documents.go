@@ -58,8 +58,8 @@ func (d *document) content() io.ReadSeeker {
 // beside opens a file with the name of another and one more suffix. One that is older than it was made of something
 // else, and is not there. The caller closes it.
 func (d documents) beside(doc *document, suffix string) (*os.File, fs.FileInfo, error) {
-	name := doc.at + suffix
-	if _, err := d.home.inode(name); err != nil {
+	slash := strings.LastIndexByte(doc.at, '/')
+	if d.home.lacks(doc.at[:slash], doc.at[slash+1:]+suffix) {
 		return nil, nil, fs.ErrNotExist // which is the rule, so it is asked first
 	}
 	file, info, err := d.open(doc.name + suffix)

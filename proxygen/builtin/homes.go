@@ -23,6 +23,9 @@ type lentHome struct {
 	from  *homes
 	users int
 	over  bool // nobody else gets it
+
+	mu      sync.Mutex
+	folders map[string]*folder // nil: asked for once
 }
 
 func newHomes(s Sites, keep time.Duration) *homes {
@@ -95,6 +98,7 @@ func (l *lentHome) giveBack() {
 
 func (l *lentHome) closeUnused() {
 	if l.over && l.users == 0 {
+		l.closeFolders()
 		l.Close()
 	}
 }

@@ -54,7 +54,7 @@ func (p *Proxy) find(root documents, name string, directory bool) (*document, er
 	}
 	key := place{root.site, root.root, full}
 	if k := p.cache.get(key); k != nil {
-		if stat, err := root.home.inode(k.at); err == nil && markIn(&stat) == k.mark {
+		if root.home.holds(k.dir, k.base, k.mark) {
 			return &document{name: full, at: k.at, info: k.info, kind: k.kind, etag: k.etag, kept: k}, nil
 		}
 		p.cache.drop(key, k)
