@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -48,13 +50,31 @@ type kept struct {
 	etag string // strong
 	body []byte
 	told told
+	// alone is a folder by which no coding of the file lies beside it, as long as that folder tells of the file itself.
+	alone atomic.Pointer[folder]
 
-	once   sync.Once
-	zipped []byte // nil if that is no gain
+	once       sync.Once
+	zipped     []byte // nil if that is no gain
+	toldZipped told
 }
 
 // told are a kept file's headers, as http.ServeContent would say them. All answers share their memory.
-type told struct{ kind, vary, etag, length, ranges, modified []string }
+type told struct{ kind, vary, coding, etag, length, ranges, modified []string }
+
+// set puts them into a header.
+func (t told) set(h http.Header) {
+	for _, line := range [...]struct {
+		name  string
+		value []string
+	}{
+		{"Content-Type", t.kind}, {"Vary", t.vary}, {"Content-Encoding", t.coding}, {"Etag", t.etag},
+		{"Content-Length", t.length}, {"Accept-Ranges", t.ranges}, {"Last-Modified", t.modified},
+	} {
+		if line.value != nil {
+			h[line.name] = line.value
+		}
+	}
+}
 
 func (d *document) headers() told {
 	t := told{
@@ -79,10 +99,16 @@ func (k *kept) gzip() []byte {
 		_ = w.Close()
 		if b.Len() < len(k.body) {
 			k.zipped = bytes.Clone(b.Bytes())
+			k.toldZipped = k.told
+			k.toldZipped.ranges, k.toldZipped.coding = nil, []string{"gzip"}
+			k.toldZipped.etag, k.toldZipped.length = []string{zippedTag(k.etag)}, []string{strconv.Itoa(b.Len())}
 		}
 	})
 	return k.zipped
 }
+
+// zippedTag is the ETag of the gzip form of what has an ETag.
+func zippedTag(etag string) string { return strings.TrimSuffix(etag, `"`) + `-gzip"` }
 
 // cost is what it takes in memory, at most.
 func (k *kept) cost() int { return 2*len(k.body) + 1024 }

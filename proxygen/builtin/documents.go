@@ -39,6 +39,7 @@ type document struct {
 	etag string
 	file *os.File // nil if it comes from the cache
 	kept *kept    // nil if it is not kept in memory
+	by   *folder  // that told, for this request, that kept is what is there; nil if it was looked up whole
 }
 
 func (d *document) close() {
@@ -56,21 +57,21 @@ func (d *document) content() io.ReadSeeker {
 }
 
 // beside opens a file with the name of another and one more suffix. One that is older than it was made of something
-// else, and is not there. The caller closes it.
-func (d documents) beside(doc *document, suffix string) (*os.File, fs.FileInfo, error) {
+// else, and is not there. The caller closes it. Where none has the name, the folder is told that knows.
+func (d documents) beside(doc *document, suffix string) (*os.File, fs.FileInfo, *folder, error) {
 	slash := strings.LastIndexByte(doc.at, '/')
-	if d.home.lacks(doc.at[:slash], doc.at[slash+1:]+suffix) {
-		return nil, nil, fs.ErrNotExist // which is the rule, so it is asked first
+	if none, by := d.home.lacks(doc.at[:slash], doc.at[slash+1:]+suffix); none {
+		return nil, nil, by, fs.ErrNotExist // which is the rule, so it is asked first
 	}
 	file, info, err := d.open(doc.name + suffix)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if !info.Mode().IsRegular() || info.ModTime().Unix() < doc.info.ModTime().Unix() {
 		file.Close()
-		return nil, nil, fs.ErrNotExist
+		return nil, nil, nil, fs.ErrNotExist
 	}
-	return file, info, nil
+	return file, info, nil, nil
 }
 
 // find opens a regular file, or the index of a directory. The caller closes it.

@@ -62,24 +62,24 @@ func (l *lentHome) closeFolders() {
 	l.folders = nil
 }
 
-// holds reports whether a name leads to a file with a mark.
-func (l *lentHome) holds(dir, base string, m mark) bool {
+// holds reports whether a name leads to a file with a mark, and by which folder it did; nil: looked up whole.
+func (l *lentHome) holds(dir, base string, m mark) (ok bool, by *folder) {
 	if f := l.folder(dir); f != nil {
 		if stat, err := f.inode(base); err == nil && markIn(&stat) == m {
-			return true
+			return true, f
 		}
 	}
 	stat, err := l.inode(dir + "/" + base)
-	return err == nil && markIn(&stat) == m
+	return err == nil && markIn(&stat) == m, nil
 }
 
-// lacks reports whether a name leads nowhere.
-func (l *lentHome) lacks(dir, base string) bool {
+// lacks reports whether a name leads nowhere, and by which folder it did not; nil: looked up whole.
+func (l *lentHome) lacks(dir, base string) (ok bool, by *folder) {
 	if f := l.folder(dir); f != nil {
 		if _, err := f.inode(base); err == nil || errors.Is(err, fs.ErrNotExist) {
-			return err != nil
+			return err != nil, f
 		}
 	}
 	_, err := l.inode(dir + "/" + base)
-	return err != nil
+	return err != nil, nil
 }

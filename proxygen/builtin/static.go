@@ -54,8 +54,8 @@ func (p *Proxy) find(root documents, name string, directory bool) (*document, er
 	}
 	key := place{root.site, root.root, full}
 	if k := p.cache.get(key); k != nil {
-		if root.home.holds(k.dir, k.base, k.mark) {
-			return &document{name: full, at: k.at, info: k.info, kind: k.kind, etag: k.etag, kept: k}, nil
+		if same, by := root.home.holds(k.dir, k.base, k.mark); same {
+			return &document{name: full, at: k.at, info: k.info, kind: k.kind, etag: k.etag, kept: k, by: by}, nil
 		}
 		p.cache.drop(key, k)
 	}
@@ -111,21 +111,20 @@ func (x *exchange) asksNothing() bool {
 
 // sendWhole is http.ServeContent of a file in memory for who asks nothing.
 func (p *Proxy) sendWhole(x *exchange, root documents, doc *document) {
-	h, k := x.Header(), doc.kept
-	h["Content-Type"] = k.told.kind
-	if k.told.vary != nil {
-		h["Vary"] = k.told.vary
-		if p.sendCompressed(x, root, doc) {
+	told, body := doc.kept.told, doc.kept.body
+	if told.vary != nil && x.request.Header["Accept-Encoding"] != nil {
+		x.Header()["Content-Type"], x.Header()["Vary"] = told.kind, told.vary
+		if p.sendBeside(x, root, doc) {
 			return
 		}
+		if zipped := doc.zipped(x.request); zipped != nil {
+			told, body = doc.kept.toldZipped, zipped
+		}
 	}
-	h["Etag"], h["Content-Length"], h["Accept-Ranges"] = k.told.etag, k.told.length, k.told.ranges
-	if k.told.modified != nil {
-		h["Last-Modified"] = k.told.modified
-	}
+	told.set(x.Header())
 	x.WriteHeader(http.StatusOK)
 	if x.request.Method != http.MethodHead {
-		_, _ = x.Write(k.body)
+		_, _ = x.Write(body)
 	}
 }
 
@@ -135,27 +134,50 @@ func (p *Proxy) sendCompressed(x *exchange, root documents, doc *document) bool 
 	if x.request.Header["Accept-Encoding"] == nil {
 		return false
 	}
+	if p.sendBeside(x, root, doc) {
+		return true
+	}
+	zipped := doc.zipped(x.request)
+	if zipped == nil {
+		return false
+	}
+	x.sendEncoded("gzip", zippedTag(doc.etag), doc.info.ModTime(), int64(len(zipped)), bytes.NewReader(zipped))
+	return true
+}
+
+// sendBeside gives out what lies beside the file.
+func (p *Proxy) sendBeside(x *exchange, root documents, doc *document) bool {
+	if doc.by != nil && doc.kept.alone.Load() == doc.by {
+		return false
+	}
+	none := 0
 	for _, e := range encodings {
 		if !accepts(x.request, e.name) {
 			continue
 		}
-		beside, info, err := root.beside(doc, e.suffix)
+		beside, info, by, err := root.beside(doc, e.suffix)
 		if err != nil {
+			if by != nil && by == doc.by {
+				none++
+			}
 			continue
 		}
 		defer beside.Close()
 		x.sendEncoded(e.name, etag(info, p.now()), doc.info.ModTime(), info.Size(), beside)
 		return true
 	}
-	if doc.kept == nil || len(doc.kept.body) < leastGzip || !accepts(x.request, "gzip") {
-		return false
+	if none == len(encodings) {
+		doc.kept.alone.Store(doc.by)
 	}
-	zipped := doc.kept.gzip()
-	if zipped == nil {
-		return false
+	return false
+}
+
+// zipped is what we compressed for who takes it; nil if there is nothing.
+func (d *document) zipped(r *http.Request) []byte {
+	if d.kept == nil || len(d.kept.body) < leastGzip || !accepts(r, "gzip") {
+		return nil
 	}
-	x.sendEncoded("gzip", strings.TrimSuffix(doc.etag, `"`)+`-gzip"`, doc.info.ModTime(), int64(len(zipped)), bytes.NewReader(zipped))
-	return true
+	return d.kept.gzip()
 }
 
 // sendEncoded is http.ServeContent for a coding of a file.
