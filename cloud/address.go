@@ -48,6 +48,6 @@ func (c *Cloud) housed(ctx context.Context, s Site) (Site, error) {
 	if err != nil {
 		return s, err
 	}
-	c.repaired("moved site %q from %s to %s, for group %q gives other addresses now", s.Name, old, s.Address, s.Group)
+	c.repaired("moved site %q from %s to %s, because group %q has another network now", s.Name, old, s.Address, s.Group)
 	return s, c.Publish(ctx) // no route leads to the old one any more when somebody else gets it
 }

@@ -49,7 +49,7 @@ func (k *Clock) Steady() bool {
 		k.odd = time.Time{}
 	case k.odd.IsZero():
 		k.odd = time.Now()
-		k.log.Warn("the clock has jumped: nothing is thrown away for its age until it has gone well for a while", "by", jump.Round(time.Second), "until", k.settles)
+		k.log.Warn("the clock has jumped: nothing is deleted for its age until it has been steady for a while", "by", jump.Round(time.Second), "until", k.settles)
 		return false
 	case time.Since(k.odd) < k.settles:
 		return false
@@ -63,5 +63,5 @@ func (k *Clock) warning() string {
 	if k.Steady() {
 		return ""
 	}
-	return "the clock has jumped: nothing is thrown away for its age until it has gone well for a day"
+	return "the clock has jumped: nothing is deleted for its age until it has been steady for a day"
 }

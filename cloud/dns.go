@@ -216,7 +216,7 @@ func (c *Cloud) takeOver(tx Tx, d Domain, proofs []string) (problem string, err 
 			continue
 		}
 		if slices.Contains(proofs, proofValue+o.Token) {
-			return "a second such record proves it for another site: take that one away", nil
+			return "a second such record proves it for another site: remove that one", nil
 		}
 		c.Log.Warn("domain given up: it is proved for another site", "host", o.Host, "site", o.Site)
 		if err := tx.DeleteDomain(o.Host, o.Site); err != nil {

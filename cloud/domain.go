@@ -39,7 +39,7 @@ type DomainInfo struct {
 func (c *Cloud) AddDomain(ctx context.Context, who Who, name, host string) (info DomainInfo, err error) {
 	err = c.changeSite(ctx, who, DomainAdd, name, func(_ Account, s Site) error {
 		if c.Resolver == nil {
-			return Errorf(Unavailable, "this gateway looks at no DNS, so no domains can be proved").WithHint("ask your admin")
+			return Errorf(Unavailable, "this gateway does not look at DNS, so no domain can be proved").WithHint("ask your admin")
 		}
 		if host, err = c.parseHost(host); err != nil {
 			return err
@@ -81,11 +81,11 @@ func (c *Cloud) roomFor(tx Tx, all []Domain, d Domain, s Site) error {
 		other, err := tx.Site(o.Site)
 		if err == nil && o.Host == d.Host && other.Owner == s.Owner {
 			return Errorf(Conflict, "domain %q is asked for by your site %q", d.Host, other.Name).
-				WithHint("take it from there first: %s", c.Door.SSH("domain remove "+d.Host))
+				WithHint("remove it there first: %s", c.Door.SSH("domain remove "+d.Host))
 		}
 	}
 	if have >= maxDomains {
-		return Errorf(Quota, "%q has %d of %d domains", s.Name, have, maxDomains).WithHint("take one away: %s", c.Door.SSH("domain remove HOST"))
+		return Errorf(Quota, "%q has %d of %d domains", s.Name, have, maxDomains).WithHint("remove one: %s", c.Door.SSH("domain remove HOST"))
 	}
 	return nil
 }

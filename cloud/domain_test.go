@@ -354,7 +354,7 @@ func TestMainNameAndHTTPS(t *testing.T) {
 	s := newStreet(t)
 	s.Door.HTTPSPort = 443
 	_, err := s.SetSite(t.Context(), s.ann, "blog", []string{"main=www.example.org"})
-	wantError(t, err, cloud.Invalid, "is no name of")
+	wantError(t, err, cloud.Invalid, "is not a name of")
 	_, err = s.SetSite(t.Context(), s.ann, "blog", []string{"https=on"})
 	wantError(t, err, cloud.Invalid, "is not known")
 	s.obey(s.live, s.add(s.ann, "blog", "www.example.org"))

@@ -24,7 +24,7 @@ func (c *Cloud) Hold(ctx context.Context, id string) (at netip.AddrPort, release
 		return at, nil, c.notRunning(s)
 	case c.deaths.dead(id):
 		return at, nil, Errorf(Unavailable, "the container of %q has died and is being started again", s.Name).
-			WithHint("try again in a moment; why is in %s", c.Door.SSH("site logs "+s.Name))
+			WithHint("try again in a moment; the reason is in %s", c.Door.SSH("site logs "+s.Name))
 	}
 	release = c.holds.take(id, c.Now)
 	if s, ok = c.published(id); !ok || s.State != Running { // it went to sleep or away in between
@@ -36,7 +36,7 @@ func (c *Cloud) Hold(ctx context.Context, id string) (at netip.AddrPort, release
 
 func (c *Cloud) notRunning(s Site) error {
 	if s.State == Failed {
-		return Errorf(Unavailable, "%s", s.Reason).WithHint("why is in %s; once that is mended: %s",
+		return Errorf(Unavailable, "%s", s.Reason).WithHint("the reason is in %s; once that is mended: %s",
 			c.Door.SSH("site logs "+s.Name), c.Door.SSH("site start "+s.Name))
 	}
 	return Errorf(Unavailable, "site %q is %s", s.Name, s.State).WithHint("start it: %s", c.Door.SSH("site start "+s.Name))

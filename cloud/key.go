@@ -194,7 +194,7 @@ func ParseKey(text string) (Key, error) {
 	}
 	line := strings.TrimSpace(text)
 	if line == "" {
-		return Key{}, Errorf(Invalid, "no key came in").WithHint("send it on standard input: … key add < ~/.ssh/id_ed25519.pub")
+		return Key{}, Errorf(Invalid, "no key was given").WithHint("send it on standard input: … key add < ~/.ssh/id_ed25519.pub")
 	}
 	pub, comment, options, rest, err := ssh.ParseAuthorizedKey([]byte(line))
 	switch {

@@ -73,7 +73,7 @@ func TestParseKeyRefuses(t *testing.T) {
 	t.Parallel()
 	one := ed(t)
 	for text, says := range map[string]string{
-		"":                                       "no key came in",
+		"":                                       "no key was given",
 		"hello":                                  "not an SSH public key",
 		"ssh-ed25519 AAAA":                       "not an SSH public key",
 		one[:len(one)-8]:                         "not an SSH public key",

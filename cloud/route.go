@@ -114,7 +114,7 @@ func (c *Cloud) setMain(tx Tx, s *Site, value string) error {
 	if host != s.Name {
 		d, err := tx.Domain(host, s.ID)
 		if err != nil || !d.Active() {
-			return Errorf(Invalid, "%q is no name of %q", value, s.Name).
+			return Errorf(Invalid, "%q is not a name of %q", value, s.Name).
 				WithHint("add it and prove it first: %s", c.Door.SSH("domain add "+s.Name+" "+host))
 		}
 	}

@@ -70,7 +70,7 @@ func (r Rules) accountName(claim string) (string, error) {
 	}
 	name, domain, found := strings.Cut(small(strings.TrimSpace(claim)), "@")
 	if found && (r.Domain == "" || domain != small(r.Domain)) {
-		return "", ask(Errorf(Denied, "the school login calls you %q, which is not of %q", claim, r.Domain))
+		return "", ask(Errorf(Denied, "the school login calls you %q, which is not under %q", claim, r.Domain))
 	}
 	name = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '_' {
@@ -122,7 +122,7 @@ func (r Rules) group(p Person) (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		return "", Errorf(Denied, "your groups at the school are none of those that are let in here").WithHint("ask your admin: [oidc.groups] decides")
+		return "", Errorf(Denied, "none of your groups at the school is let in here").WithHint("ask your admin: [oidc.groups] decides")
 	case 1:
 		return found[0], nil
 	}

@@ -18,7 +18,7 @@ func (c *Cloud) ShareSite(ctx context.Context, who Who, name, account string) (S
 			return Errorf(Conflict, "%q is a member of %q already", account, s.Name)
 		case len(s.Members) >= maxMembers:
 			return Errorf(Quota, "%q has %d of %d members", s.Name, len(s.Members), maxMembers).
-				WithHint("take somebody out: %s", c.Door.SSH("site unshare "+s.Name+" ACCOUNT"))
+				WithHint("remove somebody: %s", c.Door.SSH("site unshare "+s.Name+" ACCOUNT"))
 		}
 		if err := known(tx, account); err != nil {
 			return err
@@ -31,7 +31,7 @@ func (c *Cloud) ShareSite(ctx context.Context, who Who, name, account string) (S
 func known(tx Tx, account string) error {
 	_, err := tx.Account(account)
 	if KindOf(err) == NotFound {
-		return Errorf(NotFound, "no account %q", account).WithHint("it is the name that whoami shows")
+		return Errorf(NotFound, "no account %q", account).WithHint("ask them for the name that whoami shows")
 	}
 	return err
 }
@@ -41,7 +41,7 @@ func (c *Cloud) UnshareSite(ctx context.Context, who Who, name, account string) 
 	s, err := c.changeMembers(ctx, who, SiteLeave, name, account, func(_ Tx, s *Site) error {
 		i := slices.Index(s.Members, account)
 		if i < 0 {
-			return Errorf(NotFound, "%q is no member of %q", account, s.Name).WithHint("the members are listed by %s", c.Door.SSH("site info "+s.Name))
+			return Errorf(NotFound, "%q is not a member of %q", account, s.Name).WithHint("the members are listed by %s", c.Door.SSH("site info "+s.Name))
 		}
 		s.Members = slices.Delete(s.Members, i, i+1)
 		return nil
@@ -76,7 +76,7 @@ func (c *Cloud) setOwner(tx Tx, s *Site, value string) error {
 	}
 	i := slices.Index(s.Members, value)
 	if i < 0 {
-		return Errorf(Invalid, "%q is no member of %q", value, s.Name).
+		return Errorf(Invalid, "%q is not a member of %q", value, s.Name).
 			WithHint("first: %s", c.Door.SSH("site share "+s.Name+" ACCOUNT"))
 	}
 	to, err := c.person(tx, value)
@@ -94,7 +94,7 @@ func (c *Cloud) setOwner(tx Tx, s *Site, value string) error {
 		return err
 	}
 	if have, limit := owned(sites, value), c.Limits(to).MaxSites; have >= limit {
-		return Errorf(Quota, "%q has %d of %d sites", value, have, limit).WithHint("it has to delete one, or an admin gives it more")
+		return Errorf(Quota, "%q has %d of %d sites", value, have, limit).WithHint("that account has to delete one, or ask an admin for more")
 	}
 	s.Members[i], s.Owner = s.Owner, value
 	if s.Members[i] == Operator {

@@ -48,7 +48,7 @@ func (c *Cloud) renew(ctx context.Context, s Site, asked bool) (held *Reverted, 
 	if errors.As(err, &held) {
 		err = nil
 		s.Held = &Held{Image: held.Image, Reason: held.Reason, Time: c.Now().UTC().Truncate(time.Second)}
-		c.repaired("site %q stays on the image it had, for the new one did not come up: %s", s.Name, held.Reason)
+		c.repaired("site %q stays on the image it had, because the new one did not come up: %s", s.Name, held.Reason)
 	}
 	if image != "" {
 		c.rollout.leave(image, s.ID, err == nil && held == nil, held != nil, c.Now())

@@ -182,9 +182,9 @@ func (c *conn) admit(s *session) (reason string) {
 	case c.closing:
 		return "the gateway is restarting"
 	case len(c.sessions) >= c.limits.Sessions:
-		return fmt.Sprintf("%d sessions are open on this connection, the limit", len(c.sessions))
+		return fmt.Sprintf("%d sessions are open on this connection, which is the limit", len(c.sessions))
 	case !c.count(c.who.Account, +1):
-		return fmt.Sprintf("%d sessions of this account are open, the limit", c.limits.AccountSessions)
+		return fmt.Sprintf("%d sessions of this account are open, which is the limit", c.limits.AccountSessions)
 	}
 	c.sessions[s] = true
 	c.meter.Session(+1)

@@ -94,7 +94,7 @@ func (c *copying) enter(words []word, path string, full func(string) string) (re
 	case first == "":
 		return "", noSiteIn(path)
 	case rest == "" && fetchesWhole(words, path):
-		return "", cloud.Errorf(cloud.Usage, "%q as a whole has no name to be fetched under", path).
+		return "", cloud.Errorf(cloud.Usage, "%q is a whole site: name a file or folder in it", path).
 			WithHint("end it with a slash for rsync, like %s/; use scp without -O", site)
 	case c.site != "" && c.site != site:
 		return "", cloud.Errorf(cloud.Usage, "the paths are in two sites, %q and %q", c.site, site).

@@ -34,7 +34,7 @@ func (l *login) strange(key ssh.PublicKey) (*ssh.Permissions, error) {
 // toSchool leads on from a key that has signed.
 func (l *login) toSchool(key ssh.PublicKey, why *cloud.Error) error {
 	l.visiting = true
-	l.tell(told(why.WithHint("log in with your school account at the prompt; where none comes, in a terminal: %s", l.cloud.Door.Enrol())))
+	l.tell(told(why.WithHint("log in with your school account at the prompt; if none appears, in a terminal: %s", l.cloud.Door.Enrol())))
 	return &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
 		PublicKeyCallback: l.offered,
 		KeyboardInteractiveCallback: func(conn ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
@@ -53,11 +53,11 @@ func (l *login) unasked(conn ssh.ConnMetadata) (*ssh.Permissions, error) {
 		return nil, ssh.ErrNoAuth
 	}
 	l.visiting = true
-	l.tell("nuage: log in with your school account at the prompt (where none comes, you are not in a terminal), then your key signs\n" +
+	l.tell("nuage: log in with your school account at the prompt, then with your key (no prompt? this is no terminal)\n" +
 		"hint: if you have no key, make one first: ssh-keygen -t ed25519\n")
 	return nil, &ssh.PartialSuccessError{Next: ssh.ServerAuthCallbacks{
 		KeyboardInteractiveCallback: func(conn ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-			person, err := l.visit(conn, ask, "the one that signs next")
+			person, err := l.visit(conn, ask, "the one you log in with next")
 			if err != nil {
 				return nil, err
 			}
@@ -77,7 +77,7 @@ func (l *login) unasked(conn ssh.ConnMetadata) (*ssh.Permissions, error) {
 
 // keyless tells somebody who came to keyboard-interactive without a key that has signed.
 func (l *login) keyless(ssh.ConnMetadata, ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-	return nil, l.once(cloud.Errorf(cloud.Denied, "your program has shown no key").
+	return nil, l.once(cloud.Errorf(cloud.Denied, "your program offered no key").
 		WithHint("make one with ssh-keygen -t ed25519 (PuTTY: puttygen) and try again; if you have one, name it with -i FILE"))
 }
 

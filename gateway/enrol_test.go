@@ -199,7 +199,7 @@ func TestVisitorGoes(t *testing.T) {
 	if kind, err := c.interactive("a"); err != nil || kind != msgAuthFailure {
 		t.Errorf("one too many: %d %v", kind, err)
 	}
-	has(t, c.banners, "1 people are logging in at the school from your address, the limit")
+	has(t, c.banners, "1 people are logging in at the school from your address, which is the limit")
 	// At the prompt, and after the answer.
 	first.Close()
 	w.eventually("hung up at the prompt", func() bool { return d.count(0) == 0 })
@@ -275,7 +275,7 @@ func TestVisitorRefused(t *testing.T) {
 	if err == nil {
 		t.Error("let in without a key")
 	}
-	has(t, said, "your program has shown no key", "ssh-keygen -t ed25519")
+	has(t, said, "your program offered no key", "ssh-keygen -t ed25519")
 }
 
 // TestVisitorNames: whom a stranger calls himself changes nothing of what he sees.

@@ -143,9 +143,9 @@ func (c *conn) admitForward() (reason string) {
 	case c.closing:
 		return "the gateway is restarting"
 	case c.forwards >= c.limits.Forwards:
-		return fmt.Sprintf("%d forwards are open on this connection, the limit", c.forwards)
+		return fmt.Sprintf("%d forwards are open on this connection, which is the limit", c.forwards)
 	case !c.forwarding.add(c.who.Account, c.limits.AccountForwards):
-		return fmt.Sprintf("%d forwards of this account are open, the limit", c.limits.AccountForwards)
+		return fmt.Sprintf("%d forwards of this account are open, which is the limit", c.limits.AccountForwards)
 	}
 	c.forwards++
 	return ""

@@ -124,7 +124,7 @@ func parseRevoked(text string) (list revocations, err error) {
 			from, fromErr := strconv.ParseUint(strings.TrimSpace(first), 10, 64)
 			to, toErr := strconv.ParseUint(strings.TrimSpace(last), 10, 64)
 			if fromErr != nil || toErr != nil || to < from {
-				return list, fmt.Errorf("line %d: %q is no serial number", n, value)
+				return list, fmt.Errorf("line %d: %q is not a serial number", n, value)
 			}
 			list.serials = append(list.serials, [2]uint64{from, to})
 		default:

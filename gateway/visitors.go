@@ -36,11 +36,11 @@ func (v *visitors) enter(address netip.Prefix, end func()) (leave func(), err er
 		count[one.from]++
 	}
 	if here := count[address]; here >= v.each {
-		return nil, cloud.Errorf(cloud.Unavailable, "%d people are logging in at the school from your address, the limit", here).
+		return nil, cloud.Errorf(cloud.Unavailable, "%d people are logging in at the school from your address, which is the limit", here).
 			WithHint("try again in a few minutes")
 	}
 	if len(v.all) >= v.limit && !v.makeRoom(count, count[address]+1) {
-		return nil, cloud.Errorf(cloud.Unavailable, "%d people are logging in at the school, the limit", len(v.all)).WithHint("try again in a few minutes")
+		return nil, cloud.Errorf(cloud.Unavailable, "%d people are logging in at the school, which is the limit", len(v.all)).WithHint("try again in a few minutes")
 	}
 	one := &visitor{address, end}
 	v.all = append(v.all, one)

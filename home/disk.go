@@ -1,4 +1,4 @@
-// Package home keeps the homes of sites on the gateway's own disk, each behind a jail that the kernel
+// Package home keeps the homes of sites on the gateway's own disk, each after a jail that the kernel
 // holds: every name is resolved by openat2 inside the site's directory, as the site's uid. It knows neither
 // limits nor who may open which home.
 //

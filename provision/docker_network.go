@@ -45,7 +45,7 @@ func (d *Docker) networkName(group string, s cloud.Subnet) string {
 // network returns the network that a site's address is in, made if it is not there, and keeps it until release is called.
 func (d *Docker) network(ctx context.Context, s cloud.Spec) (p place, release func(), err error) {
 	if !s.Group.Gives(s.Address) {
-		return p, nil, cloud.Errorf(cloud.Unavailable, "address %s of site %q is none that group %q gives", s.Address, s.Name, s.Group.Name).
+		return p, nil, cloud.Errorf(cloud.Unavailable, "address %s of site %q is not one that group %q gives", s.Address, s.Name, s.Group.Name).
 			WithHint("set network back under [groups.%s]", s.Group.Name)
 	}
 	d.networks.mu.Lock()
@@ -98,7 +98,7 @@ func (d *Docker) findNetwork(ctx context.Context, s cloud.Spec, found []network.
 			p = place{n.ID, gateway}
 		case d.leaves(ctx, s.ID, n.ID):
 		default:
-			return p, cloud.Errorf(cloud.Unavailable, "the network %s of group %q is still its old one, for sites run in it", have, s.Group.Name).
+			return p, cloud.Errorf(cloud.Unavailable, "the network %s of group %q is still its old one, because sites run in it", have, s.Group.Name).
 				WithHint("for the admin: systemctl restart docker, which starts them in their new one")
 		}
 	}

@@ -147,7 +147,7 @@ func (d *Docker) started(ctx context.Context, group, site string) {
 		return
 	}
 	if err := d.enclose(ctx, g, site); err != nil {
-		d.Log.Warn("site stopped, for it has no rules", "container", containerName(site), "err", err)
+		d.Log.Warn("site stopped, because it has no rules", "container", containerName(site), "err", err)
 	}
 }
 

@@ -95,7 +95,7 @@ func (d *Docker) ended(ctx context.Context, id string) string {
 	k, err := d.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	switch {
 	case errdefs.IsNotFound(err):
-		return "its container was removed meanwhile"
+		return "its container was removed in the meantime"
 	case err != nil, k.Container.State.Running:
 		return ""
 	case k.Container.State.OOMKilled:

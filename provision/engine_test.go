@@ -192,7 +192,7 @@ func TestUpSaysWhatIsWrong(t *testing.T) {
 	wantUnavailable(t, up("overlap.plil.net", func(s *cloud.Spec) {
 		s.Group.Name += "-other"
 	}), "overlaps")
-	wantUnavailable(t, up("elsewhere.plil.net", func(s *cloud.Spec) { s.Group.Network = nextNetwork() }), "none that group")
+	wantUnavailable(t, up("elsewhere.plil.net", func(s *cloud.Spec) { s.Group.Network = nextNetwork() }), "not one that group")
 }
 
 // TestNetworkChange moves a group to another network, site by site, while the others go on in the old one.

@@ -114,7 +114,7 @@ func TestSplit(t *testing.T) {
 
 	// Those are nobody's.
 	for _, n := range []byte{0, 1, 12, 15, 16, 17, 31} {
-		wantUnavailable(t, l.Up(t.Context(), l.at(t, l.group, n)), "none that group")
+		wantUnavailable(t, l.Up(t.Context(), l.at(t, l.group, n)), "not one that group")
 	}
 }
 

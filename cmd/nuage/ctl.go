@@ -22,7 +22,7 @@ func (p *program) ctlCommand() *cobra.Command {
 	dir := defaults().Data
 	cmd := &cobra.Command{
 		Use:   "ctl [--data DIR] COMMAND…",
-		Short: "Run a command as the operator of this host; none: a prompt",
+		Short: "Run a command as the operator of this host, or a prompt if there is none",
 		RunE: func(_ *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()

@@ -92,7 +92,7 @@ func (o oidcConfig) rules(groups []cloud.Group) (r cloud.Rules, err error) {
 	}
 	for _, name := range slices.Concat(slices.Sorted(maps.Values(o.Groups)), o.GroupOrder) {
 		if !slices.ContainsFunc(groups, func(g cloud.Group) bool { return g.Name == name }) {
-			return r, cloud.Errorf(cloud.Invalid, "[oidc] speaks of a group %q that is not there", name).WithHint("add [groups.%s], or write another", name)
+			return r, cloud.Errorf(cloud.Invalid, "[oidc] names a group %q that does not exist", name).WithHint("add [groups.%s], or name another", name)
 		}
 	}
 	return r, read("oidc.key_max_age", o.KeyMaxAge, &r.MaxAge, cloud.ParseAge)

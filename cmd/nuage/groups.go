@@ -108,7 +108,7 @@ func (g groupConfig) limits(key string, l *cloud.Limits) error {
 		l.CPUs = *g.CPUs
 	}
 	if l.MaxSites < 0 || l.CPUs < 0.01 {
-		return cloud.Errorf(cloud.Invalid, "%s: max_sites = %d, cpus = %v", key, l.MaxSites, l.CPUs).WithHint("neither may be less than 0 or 0.01")
+		return cloud.Errorf(cloud.Invalid, "%s: max_sites = %d, cpus = %v", key, l.MaxSites, l.CPUs).WithHint("max_sites is 0 or more, cpus 0.01 or more")
 	}
 	return firstError(
 		read(key+".memory", g.Memory, &l.Memory, cloud.ParseMemory),
@@ -183,7 +183,7 @@ func (g groupConfig) vlan(key string, group *cloud.Group) error {
 func apart(list []cloud.Group, g cloud.Group) error {
 	for _, other := range list {
 		if g.Parent != "" && g.Parent == other.Parent {
-			return cloud.Errorf(cloud.Invalid, "groups %q and %q have one parent, %s", other.Name, g.Name, g.Parent).WithHint("give each group a VLAN of its own")
+			return cloud.Errorf(cloud.Invalid, "groups %q and %q have the same parent, %s", other.Name, g.Name, g.Parent).WithHint("give each group a VLAN of its own")
 		}
 		if other.Network.Overlaps(g.Network) {
 			return cloud.Errorf(cloud.Invalid, "the networks of groups %q and %q overlap: %s and %s",

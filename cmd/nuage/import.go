@@ -42,6 +42,6 @@ func (p *program) importCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&dir, "data", dir, "data directory of the gateway")
-	cmd.Flags().StringVar(&groups, "map", "", "which group a vlan is; one that is not named is a group itself")
+	cmd.Flags().StringVar(&groups, "map", "", "which group a VLAN of the table becomes; one not named here is a group of that name")
 	return cmd
 }

@@ -54,6 +54,9 @@ func (p *program) run(args []string) (status int) {
 		return cloud.Errorf(cloud.Usage, "%v", err).WithHint("%s --help", cmd.CommandPath())
 	})
 	root.AddCommand(p.serveCommand(), p.ctlCommand(), p.restoreCommand(), p.proxygenCommand(), p.importCommand(), p.versionCommand())
+	for _, c := range root.Commands() {
+		c.DisableFlagsInUseLine = true // Use names them
+	}
 	return p.report(root.Execute())
 }
 

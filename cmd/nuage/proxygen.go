@@ -24,7 +24,7 @@ func (p *program) proxygenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proxygen --format nginx|caddy [--config FILE] [--data DIR]",
 		Short: "Print what the gateway would give to nginx or Caddy",
-		Long:  "Prints the config for nginx or Caddy as it follows from the sites of now, and changes nothing. The gateway may run.",
+		Long:  "Prints the config for nginx or Caddy that the sites would have now, and changes nothing. The gateway may be running.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfig(file)

@@ -19,10 +19,10 @@ func (p *program) restoreCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "restore --data DIR FILE",
-		Short: "Put a backup in the place of what is there; FILE may be - for standard input",
-		Long: "Puts a backup in the place of the records, with \"backup --all\" also of the files of sites, while no gateway runs. " +
-			"A file that is not whole is refused and nothing is changed. What was there before is kept beside it. " +
-			"A backup of one site is put into the site of its name, which must be there.",
+		Short: "Replace what is there by a backup; FILE may be - for standard input",
+		Long: "Replaces the records by those of a backup, and the files of all sites too if it was made by \"backup --all\", while no gateway runs. " +
+			"A file that is not complete is refused and nothing is changed. What was there before is kept beside it. " +
+			"A backup of one site goes into the site of that name, which must exist.",
 		Args: exactly(1, "nuage restore --data DIR FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if dir == "" {
@@ -83,6 +83,6 @@ func exactly(n int, usage string) cobra.PositionalArgs {
 		if len(args) == n {
 			return nil
 		}
-		return cloud.Errorf(cloud.Usage, "%d arguments where %d are wanted", len(args), n).WithHint("%s", usage)
+		return cloud.Errorf(cloud.Usage, "%d arguments given, %d wanted", len(args), n).WithHint("%s", usage)
 	}
 }

@@ -87,7 +87,7 @@ func (p *program) restoreSite(ctx context.Context, dir string, a *archive.Reader
 		return err
 	}
 	if found.ID == "" {
-		return cloud.Errorf(cloud.NotFound, "the site of this backup is not there").WithHint("start the gateway and make it: site create NAME")
+		return cloud.Errorf(cloud.NotFound, "the site of this backup does not exist").WithHint("start the gateway and make it: site create NAME")
 	}
 	before := filepath.Join(dir, found.ID+".before-"+time.Now().UTC().Format("20060102T150405Z"))
 	to := filepath.Join(dir, sitesDir, found.ID, cloud.HomePath)

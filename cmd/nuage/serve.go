@@ -25,7 +25,7 @@ func (p *program) serveCommand() *cobra.Command {
 	var file string
 	flags := defaults()
 	cmd := &cobra.Command{
-		Use:   "serve",
+		Use:   "serve [flags]",
 		Short: "Run the gateway",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -31,7 +31,7 @@ func (c config) web() (l builtin.Limits, proxies []netip.Prefix, err error) {
 		value int
 	}{{"http.max_per_client", c.HTTP.MaxPerClient}, {"http.max_per_site", c.HTTP.MaxPerSite}, {"http.max_wakes", c.HTTP.MaxWakes}} {
 		if n.value < 0 {
-			return l, nil, cloud.Errorf(cloud.Invalid, "%s = %d is no number of requests", n.key, n.value).
+			return l, nil, cloud.Errorf(cloud.Invalid, "%s = %d is not a number of requests", n.key, n.value).
 				WithHint("leave it out for the usual number")
 		}
 	}
@@ -39,7 +39,7 @@ func (c config) web() (l builtin.Limits, proxies []netip.Prefix, err error) {
 	for _, s := range c.HTTP.ProxyProtocol {
 		p, err := parsePeer(s)
 		if err != nil {
-			return l, nil, cloud.Errorf(cloud.Invalid, "http.proxy_protocol = %q is no address or network", s).
+			return l, nil, cloud.Errorf(cloud.Invalid, "http.proxy_protocol = %q is neither an address nor a network", s).
 				WithHint(`write it like ["192.0.2.7", "2001:db8::/64"]`)
 		}
 		proxies = append(proxies, p)

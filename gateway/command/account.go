@@ -15,7 +15,7 @@ func accountCommands() []command {
 		{
 			noun: "account", verb: "add", who: admins, args: []arg{{name: "NAME"}},
 			flags: []flag{
-				{long: "group", value: "G", is: aGroup, help: "its group; else the default one"},
+				{long: "group", value: "G", is: aGroup, help: "its group, if not the default one"},
 				{long: "admin", help: "may do everything"},
 				{long: "key", value: "-", help: "its first public key, from standard input"},
 			},
@@ -47,7 +47,7 @@ func accountCommands() []command {
 		{
 			noun: "account", verb: "set", who: admins, args: []arg{name, {name: "KEY=VALUE", is: accountSetting, many: true}},
 			short:    "change an account's group, role or limits",
-			long:     "The settings are group, role (member or admin), link (yes: who has its name at the school login next gets the account; no: it is bound to nobody there), max_sites, memory, cpus, disk and idle. An empty value returns to the group's. All are changed or none. New limits hold for a site from its next start.",
+			long:     "The settings are group, role (member or admin), link (yes: the next person to log in at the school under its name gets the account; no: it is bound to nobody there), max_sites, memory, cpus, disk and idle. An empty value goes back to the group's. All are changed or none. New limits apply to a site from its next start.",
 			examples: []string{"account set jean.dupont max_sites=5 memory=256MiB", "account set jean.dupont idle=never", "account set jean.dupont memory="},
 			run: func(ctx context.Context, j *job) error {
 				if err := j.Cloud.SetAccount(ctx, j.Who, j.arg(0), j.args[1:]); err != nil {
@@ -56,13 +56,13 @@ func accountCommands() []command {
 				return j.accountDone(ctx, "is changed")
 			},
 		},
-		accountChange("disable", "shut an account out, and keep its things", "The account can do nothing any more, also in open sessions. Its sites stay on the web.", "is shut out", (*cloud.Cloud).DisableAccount),
+		accountChange("disable", "shut an account out, and keep what it has", "The account can do nothing any more, not even in open sessions. Its sites stay on the web.", "is shut out", (*cloud.Cloud).DisableAccount),
 		accountChange("enable", "let a disabled account in again", "Undoes account disable.", "may come in again", (*cloud.Cloud).EnableAccount),
 		{
 			noun: "account", verb: "delete", who: admins, args: []arg{name}, terminal: true,
 			flags:    []flag{{long: "yes", help: "do not ask"}},
 			short:    "delete an account and its keys",
-			long:     "Refused while the account owns sites. At a terminal the name has to be typed once more; without one --yes is needed.",
+			long:     "Refused while the account owns sites. At a terminal it asks for the name once more; without one it needs --yes.",
 			examples: []string{"account delete jean.dupont", "account delete jean.dupont --yes"},
 			run:      accountDelete,
 		},
@@ -190,7 +190,7 @@ func (j *job) atSchool(v accountView) string {
 	case v.School != nil:
 		return v.School.Name + ", logged in " + j.ago(v.School.At)
 	case v.Link:
-		return "goes to the next login by its name"
+		return "goes to the next school login under its name"
 	}
 	return "bound to nobody"
 }

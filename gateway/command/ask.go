@@ -49,7 +49,7 @@ func (j *job) readKey(ctx context.Context) (string, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(j.Stdin, maxKey))
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", cloud.Errorf(cloud.Cancelled, "the key did not come in whole").Because(err)
+		return "", cloud.Errorf(cloud.Cancelled, "the key was cut off").Because(err)
 	}
 	return string(b), nil
 }
@@ -69,7 +69,7 @@ func (j *job) withPassword(ctx context.Context, pairs []string) ([]string, error
 			return nil, err
 		}
 		if password == "" {
-			return nil, cloud.Errorf(cloud.Invalid, "no password came in").WithHint("to take it off, write password=")
+			return nil, cloud.Errorf(cloud.Invalid, "no password was given").WithHint("to remove it, write password=")
 		}
 		pairs = slices.Clone(pairs)
 		pairs[i] = strings.TrimSuffix(asked, "-") + password
@@ -88,7 +88,7 @@ func (j *job) readSecret(ctx context.Context) (string, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(j.Stdin, maxSecret))
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return "", cloud.Errorf(cloud.Cancelled, "the password did not come in whole").Because(err)
+		return "", cloud.Errorf(cloud.Cancelled, "the password was cut off").Because(err)
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
 	return strings.TrimSuffix(line, "\r"), nil

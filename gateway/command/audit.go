@@ -20,7 +20,7 @@ func auditCommands() []command {
 			{long: "follow", short: "f", help: "go on with new events until Ctrl-C"},
 		},
 		short:    "who did what, when, and how it ended",
-		long:     "Prints the events of the audit, oldest first. With --json it is an array, or with -f as well one event a line.",
+		long:     "Prints the events of the audit, oldest first. With --json they are an array, with --json -f one event a line.",
 		examples: []string{"audit --since 1h", "audit --site blog", "audit --account jean.dupont --since 7d", "audit -f"},
 		run:      auditRead,
 	}}

@@ -15,7 +15,7 @@ func domainCommands() []command {
 		{
 			noun: "domain", verb: "add", who: owners, args: []arg{{name: "NAME", is: aSite}, {name: "HOST"}},
 			short:    "give a website a domain of your own",
-			long:     "Prints the DNS records to set where the domain is registered: one that leads here, and one that proves that it is yours. The domain works as soon as both are seen; DNS is looked at every 10 minutes, and by domain check at once. It is then a name of the site everywhere, also for ssh and scp. Domains that are not proved within 14 days are forgotten. Asking again prints the records again.",
+			long:     "Prints the DNS records to set where the domain is registered: one that leads here, and one that proves that it is yours. The domain works as soon as both are seen; DNS is checked every 10 minutes, and at once by domain check. It is then a name of the site everywhere, also for ssh and scp. Domains that are not proved within 14 days are forgotten. The same command prints the records again.",
 			examples: []string{"domain add blog www.example.org"},
 			run:      domainAdd,
 		},
@@ -29,13 +29,13 @@ func domainCommands() []command {
 		{
 			noun: "domain", verb: "check", who: owners, args: []arg{host},
 			short:    "look at the DNS records of a domain",
-			long:     "Looks each record up and says what it sees. Where all are right the domain works from now on. If not, the status is 8. An account may look 10 times a minute.",
+			long:     "Looks up each record and says what it finds. If all are right, the domain works from then on; if not, the exit status is 8. An account may check 10 times a minute.",
 			examples: []string{"domain check www.example.org"},
 			run:      domainCheck,
 		},
 		{
 			noun: "domain", verb: "remove", who: owners, args: []arg{host},
-			short:    "take a domain from a website",
+			short:    "remove a domain from a website",
 			long:     "The domain no longer leads to the site. The site and its other names stay.",
 			examples: []string{"domain remove www.example.org"},
 			run:      domainRemove,
@@ -149,7 +149,7 @@ func domainCheck(ctx context.Context, j *job) error {
 		return nil
 	case d.Active():
 		return cloud.Errorf(cloud.Unavailable, "%s leads to %q and its records are wrong: %s", v.shown(), v.Site, d.Problem).
-			WithHint("it stays yours until somebody else proves it; mend the record")
+			WithHint("it stays yours until somebody else proves it; correct the record")
 	}
 	return cloud.Errorf(cloud.Unavailable, "%s is not proved: %s", v.shown(), d.Problem).
 		WithHint("set the record and try again; a change of DNS may take an hour to be seen")

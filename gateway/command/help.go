@@ -24,7 +24,7 @@ func aboutCommands() []command {
 		{
 			verb: "help", who: everyone, args: []arg{{name: "COMMAND", is: aCommand, optional: true, many: true}},
 			short:    "explain all commands, or one",
-			long:     "Without COMMAND it lists what there is. --help or -h behind any command does the same for that one.",
+			long:     "Without COMMAND it lists what there is. --help or -h after any command does the same for that one.",
 			examples: []string{"help", "help site create"},
 			run:      func(ctx context.Context, j *job) error { return j.helpOn(ctx, j.args) },
 		},
@@ -89,7 +89,7 @@ func (j *job) behind() string {
 	if j.line("") == "" {
 		return ""
 	}
-	return ", each behind " + strings.TrimSpace(j.Cloud.Door.SSH(""))
+	return ", each after " + strings.TrimSpace(j.Cloud.Door.SSH(""))
 }
 
 func (j *job) list(admin bool, pick func(*command) bool) {

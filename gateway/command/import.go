@@ -16,10 +16,10 @@ import (
 func importCommands() []command {
 	return []command{{
 		verb: "import", who: admins,
-		flags: []flag{{long: "map", value: "VLAN=GROUP,…", help: "which group a vlan of the table is; one that is not named is a group itself"}},
+		flags: []flag{{long: "map", value: "VLAN=GROUP,…", help: "which group a VLAN of the table becomes; one not named here is a group of that name"}},
 		short: "accounts and sites from the table of another system, on standard input",
 		long: "Reads a CSV table with the columns login, vlan, docker_ip and domain, and makes the accounts and sites that are not there yet. " +
-			"Sites start when their first visitor comes. Lines that cannot be used are told, with the reason; mend them and import again: what is done stays as it is.",
+			"Sites start when their first visitor comes. Lines that cannot be used are reported with the reason; correct them and import again: what was imported stays as it is.",
 		examples: []string{"import --map 100=students,200=teachers < old.csv", "import --json < old.csv"},
 		run:      importTable,
 	}}
@@ -69,7 +69,7 @@ func importTable(ctx context.Context, j *job) error {
 		return err
 	}
 	return cloud.Errorf(cloud.Invalid, "%d of %d lines were refused", len(v.Refused), v.Lines).
-		WithHint("mend them and import again: what is done stays as it is")
+		WithHint("correct them and import again: what was imported stays as it is")
 }
 
 func (j *job) printImport(v importView) {

@@ -13,8 +13,8 @@ func keyCommands() []command {
 	return []command{
 		{
 			noun: "key", verb: "add", who: everyone,
-			flags:    []flag{{long: "label", value: "L", help: "what to call it; else its comment"}, account},
-			short:    "let one more key of yours in",
+			flags:    []flag{{long: "label", value: "L", help: "what to call it, if not by its comment"}, account},
+			short:    "let in another key of yours",
 			long:     "Reads one public key, as in a .pub file, from standard input; at a terminal it asks for it. A key belongs to one account only.",
 			examples: []string{"key add < ~/.ssh/id_ed25519.pub", "key add --label laptop < ~/.ssh/id_ed25519.pub"},
 			run:      keyAdd,
@@ -22,14 +22,14 @@ func keyCommands() []command {
 		{
 			noun: "key", verb: "list", who: everyone, flags: []flag{account},
 			short:    "the keys that let you in",
-			long:     "Lists keys by fingerprint, as ssh-keygen -l prints it, with when and how they came, the day of their last login, and when they expire unless you log in at the school before.",
+			long:     "Lists keys by fingerprint, as ssh-keygen -l prints it, with when and how they were added, the day of their last login, and when they expire unless you log in at the school before then.",
 			examples: []string{"key list"},
 			run:      keyList,
 		},
 		{
 			noun: "key", verb: "remove", who: everyone, args: []arg{{name: "FINGERPRINT", is: aKey}}, flags: []flag{account},
 			short:    "shut a key out",
-			long:     "FINGERPRINT is as key list shows it, or a beginning of it that only one key has. It works at once, also on open sessions. Your last key stays.",
+			long:     "FINGERPRINT is what key list shows, or a beginning of it that fits one key only. Sessions that are open by it end at once. Your only key cannot be removed.",
 			examples: []string{"key remove SHA256:1yQ4…"},
 			run:      keyRemove,
 		},

@@ -59,7 +59,7 @@ func newTree(t table) tree {
 	r := tree{root: &cobra.Command{Use: "nuage", Args: cobra.ArbitraryArgs}, rows: map[*cobra.Command]*command{}}
 	r.root.PersistentFlags().Bool("json", false, "print JSON for programs")
 	r.root.PersistentFlags().BoolP("help", "h", false, "explain the command")
-	r.root.PersistentFlags().String("as", "", "with the eyes of another account, for admins")
+	r.root.PersistentFlags().String("as", "", "as another account sees it, for admins")
 	parents := map[string]*cobra.Command{"": r.root}
 	for _, n := range nouns {
 		parents[n.name] = &cobra.Command{Use: n.name, Aliases: n.aliases, Args: cobra.ArbitraryArgs}

@@ -59,7 +59,7 @@ func TestLines(t *testing.T) {
 		{"alice", "key add --label 'my laptop'", three, 0, "SHA256:", "lets alice in"},
 		{"alice", "key add", three, 6, "-", "already has this key"},
 		{"bob", "key add", three, 6, "-", "another account"},
-		{"alice", "key add", "", 3, "-", "no key came in"},
+		{"alice", "key add", "", 3, "-", "no key was given"},
 		{"alice", "key add", three + "\n" + publicKey(4), 3, "-", "more than one line"},
 		{"alice", "key add", strings.Repeat("x", 1<<20), 3, "-", "16384 bytes"},
 		{"alice", "key add --account bob", publicKey(5), 5, "-", "admins"},
@@ -68,7 +68,7 @@ func TestLines(t *testing.T) {
 		{"alice", "key remove SHA256:nope", "", 4, "-", "no key"},
 
 		{"root", "account add marie --group teachers --key -", publicKey(6), 0, "-", "marie is in, as member of teachers"},
-		{"root", "account add zoe --key -", "", 3, "-", "no key came in"},
+		{"root", "account add zoe --key -", "", 3, "-", "no key was given"},
 		{"root", "account info zoe", "", 4, "-", `no account "zoe"`},
 		{"root", "account add zoe --key file", "", 2, "-", "--key takes only -"},
 		{"root", "account add zoe", "", 0, "-", "key add --account zoe < KEY.pub"},

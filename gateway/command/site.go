@@ -50,7 +50,7 @@ func siteCommands() []command {
 				{long: "access", help: "who asked for what, and how it was answered"},
 			},
 			short:    "what a website printed: its errors; or who visited it",
-			long:     "Prints the log of the site's container as it is: the errors of PHP and of the web server. Only php sites have one. With --access it prints the requests of visitors, as the combined log format has them, or with --json as an array, and with -f as well one object a line; that log outlives the container.",
+			long:     "Prints the log of the site's container as it is: the errors of PHP and of the web server. Only php sites have one. With --access it prints the requests of visitors, as the combined log format has them, with --json as an array, with --json -f as one object a line; that log outlives the container.",
 			examples: []string{"site logs blog -n 20", "site logs blog -f", "site logs blog --access -n 100"},
 			run:      siteLogs,
 		},
@@ -58,24 +58,24 @@ func siteCommands() []command {
 		{
 			noun: "site", verb: "set", who: users, args: []arg{name, {name: "KEY=VALUE", is: siteSetting, many: true}},
 			short:    "change settings of a website",
-			long:     "The settings are type (php or static), root (the directory in the home that is on the web), idle (after how long without use it sleeps, such as 2h or never, as far as the group allows), php (one of the images that the school offers), https (force: visitors who come by HTTP are sent to HTTPS), main (a name of the site that visitors of its others are sent to), maintenance (on: visitors see a page that says that the site will be back), password (visitors need it, with any user name; password=- reads it from standard input, or asks for it at a terminal, so that it is in no history) and owner (one of its members, to whom the owner hands the site over). An empty value restores the default. All are changed or none; the site starts again with them.",
+			long:     "The settings are type (php or static), root (the directory in the home that is on the web), idle (how long it goes unused before it sleeps, such as 2h or never, as far as the group allows), php (one of the images that the school offers), https (force: visitors who come by HTTP are sent to HTTPS), main (the name that visitors of the site's other names are sent to), maintenance (on: visitors see a page that says that the site will be back), password (visitors need it, with any user name; password=- reads it from standard input, or asks for it at a terminal, so that it stays out of your shell's history) and owner (one of its members, to whom the owner hands it over). An empty value restores the default. All are changed or none; the site starts again with them.",
 			examples: []string{"site set blog type=static", "site set blog root=www/public", "site set blog root=", "site set blog https=force main=www.example.org", "site set blog maintenance=on", "site set blog password=- < password.txt", "site set blog password=", "site set blog owner=jean.dupont"},
 			run:      siteSet,
 		},
 		siteMembers("share", owners, "let somebody else work on a website too",
-			"ACCOUNT is the name that whoami shows to its owner. A member of a site may do all with it but delete it, share it and give it away; it counts as a site of its owner alone.",
+			"ACCOUNT is the name that whoami shows to its owner. A member may do everything with the site except delete it, share it and give it away. The site counts towards the limit of its owner only.",
 			"may use", (*cloud.Cloud).ShareSite),
-		siteMembers("unshare", users, "take a website from a member again, or leave it",
-			"What the member has open in the site, a shell or files, ends at once. A member may leave by naming itself.",
+		siteMembers("unshare", users, "stop sharing a website with somebody, or leave it",
+			"Whatever that member has open in the site, such as a shell or files, ends at once. To leave a site, name yourself.",
 			"no longer uses", (*cloud.Cloud).UnshareSite),
-		siteChange("start", "put a stopped website on the web again", "Starts a site. Starting one that runs makes sure that it really does.", "starting the container", "is running", (*cloud.Cloud).StartSite),
+		siteChange("start", "put a stopped website on the web again", "Starts a site. If it runs already, makes sure that it really does.", "starting the container", "is running", (*cloud.Cloud).StartSite),
 		siteChange("stop", "take a website off the web, and keep its files", "Stops a site. Its files stay and can be changed; visitors are told that it is stopped.", "stopping the container", "is stopped", (*cloud.Cloud).StopSite),
-		siteChange("restart", "stop and start a website", "Stops the site's container and starts it again, for a program in it that hangs, or to take a new image of the school's now rather than at the next wake. Visitors wait meanwhile. A new image that does not come up is put back, and site info says why.", "stopping the container and starting it again", "is running again", (*cloud.Cloud).RestartSite),
+		siteChange("restart", "stop and start a website", "Stops the site's container and starts it again, for a program in it that hangs, or to take a new image from the school now rather than at its next wake. Visitors wait in the meantime. If a new image does not come up, the site goes back to the one it had, and site info says why.", "stopping the container and starting it again", "is running again", (*cloud.Cloud).RestartSite),
 		{
 			noun: "site", verb: "delete", who: owners, args: []arg{name}, terminal: true,
 			flags:    []flag{{long: "yes", help: "do not ask"}},
 			short:    "delete a website with all its files",
-			long:     "Takes the site off the web and deletes its container, its files and its name, for good. At a terminal the name has to be typed once more; without one --yes is needed.",
+			long:     "Takes the site off the web and deletes its container, its files and its name, for good. At a terminal it asks for the name once more; without one it needs --yes.",
 			examples: []string{"site delete blog", "site delete blog --yes"},
 			run:      siteDelete,
 		},
@@ -228,7 +228,10 @@ func (j *job) siteInfo(ctx context.Context, s cloud.Site) error {
 	if use, err := j.Cloud.SiteUse(ctx, j.Who, s.Name); err == nil { // one that is being made has none yet
 		v.use(use)
 		disk = size(use.Disk.Used) + " of " + size(use.Disk.Limit)
-		visits = fmt.Sprintf("%d requests in 24 hours, the last %s", use.Requests, j.ago(use.Last))
+		visits = "none yet"
+		if !use.Last.IsZero() {
+			visits = fmt.Sprintf("%d requests in 24 hours, the last %s", use.Requests, j.ago(use.Last))
+		}
 		if use.Memory > 0 {
 			memory = fmt.Sprintf("%s memory, %s CPU time", size(use.Memory), use.CPU.Round(10*time.Millisecond))
 		}
@@ -239,10 +242,10 @@ func (j *job) siteInfo(ctx context.Context, s cloud.Site) error {
 			state += ": " + v.Reason
 		}
 		if s.State == cloud.Asleep {
-			state += ": it uses no memory, and whoever visits it wakes it"
+			state += ": it uses no memory, and the next visitor wakes it"
 		}
 		if v.Full {
-			disk += ": full, so its programs find it read-only; delete files with " + j.Cloud.Door.SFTP(s.Name)
+			disk += ": full, so read-only for its programs; delete files with " + j.Cloud.Door.SFTP(s.Name)
 		}
 		j.facts([2]string{"name", v.Name}, [2]string{"type", string(v.Type)}, [2]string{"state", state},
 			[2]string{"owner", v.Owner}, [2]string{"members", strings.Join(v.Members, ", ")},
@@ -353,7 +356,7 @@ func siteChange(verb, short, long, doing, done string, act func(*cloud.Cloud, co
 			return j.show(j.siteView(s), func() {
 				j.say("%s %s", s.Name, done)
 				if s.Held != nil && verb != "stop" {
-					j.say("It runs on the image it had, for the new one did not come up: %s", s.Held.Reason)
+					j.say("It runs on the image it had, because the new one did not come up: %s", s.Held.Reason)
 				}
 			})
 		},

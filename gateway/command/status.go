@@ -15,8 +15,8 @@ func statusCommands() []command {
 	return []command{
 		{
 			verb: "status", who: admins,
-			short:    "how the gateway is",
-			long:     "Shows the engine, the sites by state, what waits, memory and disk of the host, what was repaired of late, what an admin should look at (sites that failed or are full, images that do not come up, warnings, certificates), and the root certificate that browsers may trust.",
+			short:    "how the gateway is doing",
+			long:     "Shows the engine, the sites by state, what is waiting, memory and disk of the host, recent repairs, what an admin should look at (sites that failed or are full, images that do not come up, warnings, certificates), and the root certificate that browsers may trust.",
 			examples: []string{"status", "status --json"},
 			run:      gatewayStatus,
 		},

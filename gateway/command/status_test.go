@@ -25,7 +25,7 @@ func TestStatusAtNight(t *testing.T) {
 
 	w.engine.SetImage("", "sha256:0123456789abcdef", false)
 	has("waiting   2 to take one at the next wake or restart")
-	if _, _, talk := w.run(t, "alice", "site restart held", ""); !strings.Contains(talk, "It runs on the image it had, for the new one did not come up: its image is broken") {
+	if _, _, talk := w.run(t, "alice", "site restart held", ""); !strings.Contains(talk, "It runs on the image it had, because the new one did not come up: its image is broken") {
 		t.Errorf("restart: %q", talk)
 	}
 	w.engine.SetImage("", "standard", false)
@@ -36,7 +36,7 @@ func TestStatusAtNight(t *testing.T) {
 		`failed: ends.plil.test: site "ends.plil.test" did not come up`,
 		"image 0123456789ab: 1 on the one before, such as held.plil.test: its image is broken",
 		"repairs   1 since the start, the last ones:",
-		`  just now  site "held.plil.test" stays on the image it had, for the new one did not come up: its image is broken`)
+		`  just now  site "held.plil.test" stays on the image it had, because the new one did not come up: its image is broken`)
 	info := w.must(t, "alice", "site info held")
 	if !strings.Contains(info, "image       the one before: the new one did not come up just now: its image is broken; try it again: ssh ") {
 		t.Errorf("info: %s", info)

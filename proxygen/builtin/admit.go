@@ -16,7 +16,7 @@ func (p *Proxy) admit(x *exchange, route cloud.Route) (leave func()) {
 	who := network(addressOf(x.request.RemoteAddr))
 	if !p.clients.enter(who, p.perClient) {
 		p.show(x, page{Status: http.StatusTooManyRequests, Title: "Too many requests at once", Retry: 1,
-			Text: fmt.Sprintf("From your address come more requests at once than are answered; the limit is %d.", p.perClient)})
+			Text: fmt.Sprintf("More requests come from your address at once than are answered; the limit is %d.", p.perClient)})
 		return nil
 	}
 	if route.SiteID == "" {
@@ -25,7 +25,7 @@ func (p *Proxy) admit(x *exchange, route cloud.Route) (leave func()) {
 	if !p.crowded.enter(route.SiteID, p.perSite) {
 		p.clients.leave(who)
 		p.show(x, page{Status: http.StatusServiceUnavailable, Title: "This site is very busy", Retry: busySite,
-			Text: fmt.Sprintf("More visitors ask for %q at once than are answered; the limit is %d.", route.Site, p.perSite)})
+			Text: fmt.Sprintf("More requests for %q come at once than are answered; the limit is %d.", route.Site, p.perSite)})
 		return nil
 	}
 	return func() { p.crowded.leave(route.SiteID); p.clients.leave(who) }

@@ -157,7 +157,7 @@ func (p *Proxy) enters(x *exchange, route cloud.Route) bool {
 			Text: "Many passwords are being tried at the moment."})
 	case tooOften:
 		p.show(x, page{Status: http.StatusTooManyRequests, Title: "Too many wrong passwords", Retry: int(wrongWhile / time.Second),
-			Text: fmt.Sprintf("From your address came %d wrong passwords; the limit is %d a minute.", mostWrong, mostWrong)})
+			Text: fmt.Sprintf("%d wrong passwords came from your address; the limit is %d a minute.", mostWrong, mostWrong)})
 	default:
 		x.Header().Set("WWW-Authenticate", `Basic realm=`+strconv.Quote(route.Site)+`, charset="UTF-8"`)
 		p.show(x, page{Status: http.StatusUnauthorized, Title: "This site has a password",

@@ -26,7 +26,7 @@ func (p *Proxy) serveFiles(x *exchange, route cloud.Route) {
 	if m := x.request.Method; m != http.MethodGet && m != http.MethodHead {
 		x.Header().Set("Allow", "GET, HEAD")
 		p.show(x, page{Status: http.StatusMethodNotAllowed, Title: "Not possible here",
-			Text: fmt.Sprintf("A static site only gives out files; it takes no %q.", m)})
+			Text: fmt.Sprintf("A static site only gives out files; it does not take %q.", m)})
 		return
 	}
 	home, err := p.homes.take(route.SiteID)

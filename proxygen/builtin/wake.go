@@ -54,12 +54,12 @@ func (p *Proxy) waking(route cloud.Route) page {
 
 func (p *Proxy) leftAsleep(route cloud.Route) page {
 	return page{Status: http.StatusServiceUnavailable, Title: "This site is asleep",
-		Text: fmt.Sprintf("Nobody has asked for %q in a while, and it is not woken for robots.", route.Site), Retry: robotRetry}
+		Text: fmt.Sprintf("Nobody has asked for %q in a while, and robots do not wake it.", route.Site), Retry: robotRetry}
 }
 
 func (p *Proxy) slowed() page {
 	return page{Status: http.StatusTooManyRequests, Title: "Too many sites at once", Retry: floodRetry, Reload: true,
-		Text: fmt.Sprintf("From your address more sites are woken than is fair; the limit is %d in a minute.", p.wakes)}
+		Text: fmt.Sprintf("Your address wakes too many sites; the limit is %d a minute.", p.wakes)}
 }
 
 // wakers remembers which sites each client woke in the last minute. Many visitors of one site count once, also those
