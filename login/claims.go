@@ -53,8 +53,8 @@ func (s *Server) verify(ctx context.Context, p *oidc.Provider, token *oauth2.Tok
 		return nil, nil, err
 	case id.Subject == "":
 		return nil, nil, errors.New("its id_token has no sub")
-	case id.IssuedAt.Before(began.Add(-clockSkew)):
-		return nil, nil, fmt.Errorf("its id_token is of %s, before this login began", id.IssuedAt)
+	case id.IssuedAt.Before(began.Add(-clockSkew - datedBack)):
+		return nil, nil, fmt.Errorf("its id_token is of %s, long before this login began", id.IssuedAt)
 	}
 	said := claims{}
 	return said, id, id.Claims(&said)

@@ -114,7 +114,7 @@ func (s *Server) refused(ctx context.Context, err error) error {
 	switch said.ErrorCode {
 	case "expired_token":
 		return tooLate().Because(err)
-	case "access_denied":
+	case "access_denied", "authorization_declined": // Entra ID has a name of its own for it
 		return cloud.Errorf(cloud.Denied, "the school login was refused in the browser").WithHint("if it was you, try again").Because(err)
 	}
 	return s.away(err)

@@ -47,7 +47,8 @@ const (
 	codeLife   = 5 * time.Minute  // a code's, whatever the server gives it (RFC 8628 section 5.4)
 	knownTime  = time.Hour        // until the server is asked for its endpoints again
 	clockSkew  = 150 * time.Second
-	maxAnswer  = 1 << 20 // bytes
+	datedBack  = 5 * time.Minute // an ID token's time of issue, by Entra ID
+	maxAnswer  = 1 << 20         // bytes
 )
 
 // Server is a login server. Its methods may be called concurrently. It is asked for its endpoints when somebody wants

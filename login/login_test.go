@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +48,34 @@ func TestRefused(t *testing.T) {
 	i := s.begin()
 	s.browse(i, "jean", false)
 	s.refuses(i, cloud.Denied, "refused in the browser")
+}
+
+// TestSaysNo: each name that servers have for a no or an end is told as that, and others as a fault of theirs.
+func TestSaysNo(t *testing.T) {
+	t.Parallel()
+	s := newSchool(t, logintest.Options{})
+	for name, c := range map[string]struct {
+		kind  cloud.Kind
+		words string
+	}{
+		"access_denied":          {cloud.Denied, "refused in the browser"},
+		"authorization_declined": {cloud.Denied, "refused in the browser"}, // of Entra ID
+		"expired_token":          {cloud.Denied, "the code has expired"},
+		"invalid_client":         {cloud.Unavailable, "does not work right now"},
+	} {
+		i := s.begin()
+		s.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/token") {
+				return false
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprintf(w, `{"error":%q}`, name)
+			return true
+		})
+		s.refuses(i, c.kind, c.words)
+		s.Intercept(nil)
+	}
 }
 
 func TestTooLate(t *testing.T) {

@@ -91,6 +91,8 @@ func TestReplay(t *testing.T) {
 		good  bool
 	}{
 		"its own, now":          {old, 0, true},
+		"its own, dated back":   {old, 5*time.Minute + 10*time.Second, true}, // as Entra ID does
+		"its own, of a while":   {old, 8 * time.Minute, false},
 		"its own, of long ago":  {old, 20 * time.Minute, false},
 		"another server's":      {other.idToken(), 0, false},
 		"its own, other claims": {forged(old), 0, false},
