@@ -218,6 +218,33 @@ func TestLookAlikesRegression(t *testing.T) {
 }
 
 // TestEnrolClaims: what the claims change is changed, what an admin set in between stays.
+// TestEnrolGroups: the group follows its claim from one login to the next, and what an admin set in between stays until the
+// claim says something else.
+func TestEnrolGroups(t *testing.T) {
+	t.Parallel()
+	e := newEnrolment(t, cloud.Rules{Groups: map[string]string{"etudiants": "students", "profs": "teachers"}})
+	p := person("1", "jean")
+	is := func(claim, group string) {
+		t.Helper()
+		p.Groups = []string{claim}
+		e.enrols(p)
+		if a := e.account("jean"); a.Group != group {
+			t.Errorf("%s: group %s, want %s", claim, a.Group, group)
+		}
+	}
+	is("etudiants", "students")
+	is("profs", "teachers")
+	e.set("jean", "group=students")
+	is("profs", "students")
+	is("etudiants", "students")
+	is("profs", "teachers")
+	p.Groups = []string{"alumni"}
+	e.refuses(cloud.Denied, p, "none of those that are let in")
+	if a := e.account("jean"); a.Group != "teachers" {
+		t.Errorf("after a refusal: group %s", a.Group)
+	}
+}
+
 func TestEnrolClaims(t *testing.T) {
 	t.Parallel()
 	e := newEnrolment(t, cloud.Rules{})
