@@ -26,9 +26,10 @@ func site(i int) cloud.Site {
 }
 
 func event(i int) cloud.Event {
+	each := []cloud.Action{cloud.SiteExec, cloud.Login, cloud.FilePut} // of each shelf
 	return cloud.Event{
 		Time: epoch.Add(time.Duration(i) * time.Second), Account: fmt.Sprint("account", i%300), Key: "SHA256:" + strings.Repeat("k", 43),
-		Address: "192.0.2.17:50122", Action: cloud.SiteExec, Target: fmt.Sprintf("site%d.plil.net", i%1000), Result: "ok",
+		Address: "192.0.2.17:50122", Action: each[i%len(each)], Target: fmt.Sprintf("site%d.plil.net", i%1000), Result: "ok",
 	}
 }
 
