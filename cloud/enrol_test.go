@@ -239,7 +239,7 @@ func TestEnrolGroups(t *testing.T) {
 	is("etudiants", "students")
 	is("profs", "teachers")
 	p.Groups = []string{"alumni"}
-	e.refuses(cloud.Denied, p, "none of those that are let in")
+	e.refuses(cloud.Denied, p, "none of your groups")
 	if a := e.account("jean"); a.Group != "teachers" {
 		t.Errorf("after a refusal: group %s", a.Group)
 	}
