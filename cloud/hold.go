@@ -7,31 +7,39 @@ import (
 	"time"
 )
 
-// Hold wakes a site if it sleeps, looks at one that may have gone while nobody watched the engine, keeps it awake until release is called, and returns where its web server
-// listens. Unavailable if it does not run.
+// Hold wakes a site if it sleeps, looks at one that may have gone while nobody watched the engine, keeps it awake until
+// release is called, and returns where its web server listens. Unavailable if it does not run.
 func (c *Cloud) Hold(ctx context.Context, id string) (at netip.AddrPort, release func(), err error) {
+	if _, ok := c.published(id); !ok {
+		return at, nil, Errorf(NotFound, "no such site")
+	}
+	release = c.holds.take(id, c.Now) // first: what is found awake from now on stays so, also when it took long to wake
+	if at, err = c.awake(ctx, id); err != nil {
+		release()
+		return at, nil, err
+	}
+	return at, release, nil
+}
+
+// awake wakes a site that is held.
+func (c *Cloud) awake(ctx context.Context, id string) (at netip.AddrPort, err error) {
 	s, ok := c.published(id)
 	if ok && (s.State == Asleep || c.unsure(s)) {
 		if err := c.wake(ctx, id); err != nil {
-			return at, nil, err
+			return at, err
 		}
 		s, ok = c.published(id)
 	}
 	switch {
 	case !ok:
-		return at, nil, Errorf(NotFound, "no such site")
+		return at, Errorf(NotFound, "no such site")
 	case s.State != Running:
-		return at, nil, c.notRunning(s)
+		return at, c.notRunning(s)
 	case c.deaths.dead(id):
-		return at, nil, Errorf(Unavailable, "the container of %q has died and is being started again", s.Name).
+		return at, Errorf(Unavailable, "the container of %q has died and is being started again", s.Name).
 			WithHint("try again in a moment; the reason is in %s", c.Door.SSH("site logs "+s.Name))
 	}
-	release = c.holds.take(id, c.Now)
-	if s, ok = c.published(id); !ok || s.State != Running { // it went to sleep or away in between
-		release()
-		return c.Hold(ctx, id)
-	}
-	return s.Endpoint(), release, nil
+	return s.Endpoint(), nil
 }
 
 func (c *Cloud) notRunning(s Site) error {

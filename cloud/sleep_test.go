@@ -82,7 +82,7 @@ func TestNobodyIsLedToASiteOnItsWayUpRegression(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	w, c, alice, s := drowsy(t)
-	sleeps := func() { soon(t, "the site sleeps", func() bool { return c.state(t, alice, "blog") == cloud.Asleep }) }
+	sleeps := func() { c.asleep(t, alice, "blog") }
 	stop := func() {
 		if err := c.StopSite(ctx, alice, "blog"); err != nil {
 			t.Fatal(err)
@@ -134,6 +134,9 @@ func TestWhatIsHeldStaysAwake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := c.StartSite(context.Background(), alice, "blog"); err != nil { // who was just putting it to sleep is done
+		t.Fatal(err)
+	}
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if c.state(t, alice, "blog") != cloud.Running {
 			t.Fatal("it sleeps while it is held")
@@ -155,6 +158,35 @@ func TestAVisitorWhoLeavesDoesNotStopTheWake(t *testing.T) {
 		t.Errorf("a hold that was given up: %v", err)
 	}
 	soon(t, "it is up all the same", func() bool { return c.state(t, alice, "blog") == cloud.Running })
+}
+
+// TestAWakeThatTakesLongerThanItsIdleTimeRegression: who waits for it counts as one who uses the site.
+func TestAWakeThatTakesLongerThanItsIdleTimeRegression(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w, c, alice, s := drowsy(t)
+	c.asleep(t, alice, "blog")
+	w.engine.SlowUp(5 * time.Second)
+	waits := goesOn(func() error {
+		_, release, err := c.Hold(ctx, s.ID)
+		if err == nil {
+			defer release()
+			if state := c.state(t, alice, "blog"); state != cloud.Running {
+				t.Errorf("it is %s while it is held", state)
+			}
+		}
+		return err
+	})
+	soon(t, "the wake has begun", func() bool { return c.state(t, alice, "blog") == cloud.Running })
+	if err := c.Publish(ctx); err != nil { // now the reaper sees it run
+		t.Fatal(err)
+	}
+	if err := <-waits; err != nil {
+		t.Error(err)
+	}
+	if ups := w.engine.Ups(s.ID); ups != 2 {
+		t.Errorf("started %d times", ups)
+	}
 }
 
 func TestAWakeThatFails(t *testing.T) {

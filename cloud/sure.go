@@ -53,7 +53,7 @@ func (s *sure) forget(id string) {
 	delete(s.sites, id)
 }
 
-// down stops a container. While it starts again its site may be published as running, by whoever publishes meanwhile.
+// down stops a container, which is not at its address any more.
 func (c *Cloud) down(ctx context.Context, id string) error {
 	c.sure.forget(id)
 	return c.Engine.Down(ctx, id)

@@ -73,35 +73,3 @@ func TestADeathBeforeItIsSeenRegression(t *testing.T) {
 	soon(t, "it is up again", func() bool { return e.Ups(s.ID) == 2 })
 	visit(t, c, s)
 }
-
-// TestWhoComesDuringAWakeRegression waits for its end, also where somebody has published the site as running meanwhile.
-func TestWhoComesDuringAWakeRegression(t *testing.T) {
-	t.Parallel()
-	ctx := context.Background()
-	w, c, alice, s := drowsy(t)
-	c.asleep(t, alice, "blog")
-	before := w.engine.Ups(s.ID)
-	w.engine.SlowUp(time.Second)
-	first := goesOn(func() error {
-		_, release, err := c.Hold(ctx, s.ID)
-		if err == nil {
-			release()
-		}
-		return err
-	})
-	soon(t, "the wake has begun", func() bool { return c.state(t, alice, "blog") == cloud.Running })
-	if err := c.Publish(ctx); err != nil {
-		t.Fatal(err)
-	}
-	_, release, err := c.Hold(ctx, s.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer release()
-	if w.engine.Ups(s.ID) != before+1 {
-		t.Error("led to a site that is not up yet")
-	}
-	if err := <-first; err != nil {
-		t.Error(err)
-	}
-}

@@ -273,18 +273,23 @@ func TestAlgorithms(t *testing.T) {
 // TestSlowLogin says nothing at all, or stops half-way.
 func TestSlowLogin(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, gateway.Limits{Login: 300 * time.Millisecond})
+	const login = time.Second
+	w := newWorld(t, gateway.Limits{Login: login})
 	ada := w.person("ada")
 	silent, err := net.Dial("tcp", w.address)
 	w.must(err)
 	defer silent.Close()
-	half := w.wire()
-	w.must(half.SetDeadline(time.Now().Add(patience)))
+	var half *wire
+	w.eventually("half a login", func() bool { // within the time, which is short on a busy machine
+		half, err = dialWire(w.address)
+		return err == nil
+	})
+	defer half.Close()
 	if _, err := half.receive(); err == nil {
 		t.Error("a login that takes too long goes on")
 	}
 	w.must(silent.SetDeadline(time.Now().Add(patience)))
-	for err == nil {
+	for err = nil; err == nil; {
 		_, err = silent.Read(make([]byte, 100))
 	}
 	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
@@ -292,8 +297,13 @@ func TestSlowLogin(t *testing.T) {
 	}
 
 	// The time for the login is over once one has logged in.
-	open := ada.dial("ada")
-	time.Sleep(400 * time.Millisecond) // longer than Login: nothing else tells that it did not end
+	var open *ssh.Client
+	w.eventually("a login", func() bool {
+		open, err = ssh.Dial("tcp", w.address, w.clientConfig("ada", ada.key))
+		return err == nil
+	})
+	defer open.Close()
+	time.Sleep(login + login/2) // nothing else tells that it did not end
 	s := w.session(open)
 	s.exec("whoami")
 	if got := s.wait(); got != 0 {

@@ -291,7 +291,13 @@ func TestAgent(t *testing.T) {
 	cmd := ada.plain("ssh-agent", "-D", "-a", agent)
 	w.must(cmd.Start())
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	w.eventually("an agent", func() bool { _, err := os.Stat(agent); return err == nil })
+	w.eventually("an agent", func() bool { // the socket is there before anybody listens
+		c, err := net.Dial("unix", agent)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	add := ada.plain("ssh-add", "-q", ada.file)
 	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+agent)
 	if o := w.run(add); o.status != 0 {

@@ -160,7 +160,7 @@ func (l timedListener) Accept() (net.Conn, error) {
 // an end.
 func TestIdleForADay(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, gateway.Limits{KeepAlive: time.Second})
+	w := newWorld(t, gateway.Limits{KeepAlive: 2 * time.Second})
 	ada := w.person("ada")
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	w.must(err)
