@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -184,6 +186,8 @@ func (s *stage) removeContainers() {
 	for _, id := range strings.Fields(output("docker", "network", "ls", "-q", "--filter", label)) {
 		output("docker", "network", "rm", id)
 	}
+	sum := sha256.Sum256([]byte(s.path("data")))
+	output("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4]))
 }
 
 func command(name string, args ...string) error {
