@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// collect is how much garbage there may be for what is in use, in percent, where $GOGC does not say. Go's usual 100
-	// lets a gateway with eight uploads grow to 90 MiB; with 50 it stays at about 60, for no time that could be measured.
+	// collect is how much garbage there may be, in percent of what is in use, where $GOGC does not say. Go's usual 100
+	// lets a gateway with eight uploads grow to 90 MiB; with 50 it stays at about 60, in the same time.
 	collect = 50
-	// roomy is the heap that a busy gateway may have, garbage and all, before that rule holds. With little in use, half as
-	// much garbage is made by a few hundred requests: a tenth of the time went into collecting it.
+	// roomy is the heap, garbage and all, up to which a busy gateway may have more garbage than that. With little in use,
+	// half as much is made by a few hundred requests: a tenth of the time went into collecting it.
 	roomy   = 24 << 20
-	most    = 400                    // percent
-	busyGap = 500 * time.Millisecond // between two collections, at most, of a gateway that is busy
+	most    = 400                    // percent, however little is in use
+	busyGap = 500 * time.Millisecond // who collects again within this time is busy
 )
 
-// saveMemory decides how much garbage there may be, after each collection.
+// saveMemory sets how much garbage there may be, anew after each collection.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collect)
@@ -28,13 +28,13 @@ func saveMemory() {
 }
 
 type collector struct {
-	last    time.Time // collection
-	percent int
+	last    time.Time // when it last collected
+	percent int       // as set then
 }
 
-// wait lets the next collection call next, by an object that it finds unused.
+// wait has the next collection call next: Go has no hook for that, but cleans up after an object that nobody uses.
 func (c *collector) wait() {
-	type unused struct{ _ [16]byte } // not so small that it shares its place with others
+	type unused struct{ _ [16]byte } // smaller ones share a block, whose others would keep it alive
 	runtime.AddCleanup(&unused{}, (*collector).next, c)
 }
 
@@ -50,8 +50,8 @@ func (c *collector) next() {
 	c.wait()
 }
 
-// percentFor is how much garbage there may be for what is in use, after a collection that came so long after the one
-// before. A gateway that has become quiet gives its room back.
+// percentFor is how much garbage there may be beside what is in use (live, in bytes), after a collection that came gap after
+// the one before. A gateway that has become quiet gives its room back at the next one.
 func percentFor(live uint64, gap time.Duration) int {
 	if gap > busyGap || live == 0 {
 		return collect
