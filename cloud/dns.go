@@ -22,8 +22,8 @@ type Resolver interface {
 }
 
 const (
-	// ProofLabel is put before a host for the name of its TXT record.
-	ProofLabel = "_nuage."
+	// proofLabel is put before a host for the name of its TXT record.
+	proofLabel = "_nuage."
 	proofValue = "nuage-site="
 
 	lookTime    = 10 * time.Second // for the records of one domain
@@ -47,7 +47,7 @@ func (c *Cloud) Records(ctx context.Context, d DomainInfo) []Record {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	records := c.leads(ctx, d)
-	return append(records, Record{Name: ProofLabel + d.Host, Type: "TXT", Value: proofValue + d.Token, Found: []string{}})
+	return append(records, Record{Name: proofLabel + d.Host, Type: "TXT", Value: proofValue + d.Token, Found: []string{}})
 }
 
 func (c *Cloud) leads(ctx context.Context, d DomainInfo) (records []Record) {
@@ -120,7 +120,7 @@ func (c *Cloud) look(ctx context.Context, d DomainInfo) ([]Record, error) {
 }
 
 func (c *Cloud) proofs(ctx context.Context, host string) ([]string, error) {
-	found, err := c.Resolver.LookupTXT(ctx, ProofLabel+host+".")
+	found, err := c.Resolver.LookupTXT(ctx, proofLabel+host+".")
 	if isAbsent(err) {
 		return []string{}, nil
 	}

@@ -10,7 +10,7 @@ import (
 type Group struct {
 	Name    string       `json:"name"`
 	Network netip.Prefix `json:"network"`
-	Split   int          `json:"-"`       // length of the prefixes of its subnets; SubnetBits if 0
+	Split   int          `json:"-"`       // length of the prefixes of its subnets; subnetBits if 0
 	Parent  string       `json:"parent"`  // interface of the host that the group's VLAN is on; "": a bridge for each subnet
 	Gateway netip.Addr   `json:"gateway"` // that VLAN's router; the first address of Network if there is none
 	Domains []string     `json:"domains"` // besides the default domain

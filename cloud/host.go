@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// maxHost is the longest host that a proof can be asked for: 253 (RFC 1035 section 2.3.4) less that of [ProofLabel].
-const maxHost = 253 - len(ProofLabel)
+// maxHost is the longest host that a proof can be asked for: 253 (RFC 1035 section 2.3.4) less that of [proofLabel].
+const maxHost = 253 - len(proofLabel)
 
 // privateSuffixes are no part of the public DNS: nobody can prove a name there (RFC 6761, 6762, 7686, 9476).
 var privateSuffixes = []string{"localhost", "local", "internal", "lan", "home", "onion", "alt", "invalid", "arpa"}

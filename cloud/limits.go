@@ -45,10 +45,10 @@ var accountSettings = map[string]func(c *Cloud, a *Account, value string) error{
 		}
 		return nil
 	},
-	"max_sites": func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.MaxSites, v, ParseCount) },
+	"max_sites": func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.MaxSites, v, parseCount) },
 	"memory":    func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.Memory, v, ParseMemory) },
 	"disk":      func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.Disk, v, ParseSize) },
-	"cpus":      func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.CPUs, v, ParseCPUs) },
+	"cpus":      func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.CPUs, v, parseCPUs) },
 	"idle":      func(_ *Cloud, a *Account, v string) error { return except(&a.Exceptions.Idle, v, ParseIdle) },
 }
 
@@ -141,8 +141,8 @@ func FormatSize(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
-// ParseCount reads a number of things, 0 to 10,000.
-func ParseCount(s string) (int, error) {
+// parseCount reads a number of things, 0 to 10,000.
+func parseCount(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 || n > 10_000 {
 		return 0, Errorf(Invalid, "%q is not a number from 0 to 10000", s)
@@ -150,8 +150,8 @@ func ParseCount(s string) (int, error) {
 	return n, nil
 }
 
-// ParseCPUs reads a number of cores, such as "0.5".
-func ParseCPUs(s string) (float64, error) {
+// parseCPUs reads a number of cores, such as "0.5".
+func parseCPUs(s string) (float64, error) {
 	n, err := strconv.ParseFloat(s, 64)
 	if err != nil || !(n >= 0.01 && n <= 1024) {
 		return 0, Errorf(Invalid, "%q is not a number of cores", s).WithHint("write it like 0.5")
@@ -184,8 +184,8 @@ func ParseAge(s string) (time.Duration, error) {
 	return time.Duration(n) * 24 * time.Hour, nil
 }
 
-// FormatAge is what ParseAge reads.
-func FormatAge(d time.Duration) string {
+// formatAge is what ParseAge reads.
+func formatAge(d time.Duration) string {
 	if day := 24 * time.Hour; d >= day && d%day == 0 {
 		return strconv.Itoa(int(d/day)) + "d"
 	}

@@ -161,7 +161,7 @@ func (c *Cloud) standing(a Account) error {
 	}
 	if end := c.expiry(a); !end.IsZero() && !c.Now().Before(end) {
 		return Errorf(Denied, "the last school login of account %q was on %s, and keys expire after %s", a.Name,
-			a.School.At.Format(time.DateOnly), FormatAge(c.Rules.MaxAge)).
+			a.School.At.Format(time.DateOnly), formatAge(c.Rules.MaxAge)).
 			WithHint("log in there again, once for all keys: %s", c.Door.Enrol()).Because(ErrStale)
 	}
 	return nil

@@ -82,8 +82,8 @@ func TestAges(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{"180d": "180d", "1d": "1d", "24h": "1d", "36h": "36h", "30m": "30m", "never": "never"} {
 		d, err := ParseAge(s)
-		if err != nil || FormatAge(d) != want {
-			t.Errorf("%s: %s, %v", s, FormatAge(d), err)
+		if err != nil || formatAge(d) != want {
+			t.Errorf("%s: %s, %v", s, formatAge(d), err)
 		}
 	}
 	for _, s := range []string{"", "d", "0d", "-1d", "1.5d", "180", "99999d"} {

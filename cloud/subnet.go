@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// SubnetBits is the length of the prefixes that a group's network is cut into. Each is one network of the engine with a
+// subnetBits is the length of the prefixes that a group's network is cut into. Each is one network of the engine with a
 // bridge of its own. A bridge has 1,023 ports, and from about a thousand on it loses the questions for neighbours; a
 // subnet has 512 addresses, of which 478 are for sites.
-const SubnetBits = 23
+const subnetBits = 23
 
 // spareShare is the part of a subnet that stays free before the next one is begun, so that an address that was given
 // back can rest.
@@ -43,7 +43,7 @@ func (g Group) subnetBits() int {
 	case g.Split != 0:
 		return max(g.Network.Bits(), g.Split)
 	}
-	return max(g.Network.Bits(), SubnetBits)
+	return max(g.Network.Bits(), subnetBits)
 }
 
 // Gateway is the host's address in the subnet, where the proxy's connections come from; in a VLAN it is the router's.

@@ -23,8 +23,8 @@ func HostKey(data string) (ssh.Signer, error) {
 	return loadOrMake(hostKeyPath(data), "nuage host key", newEd25519)
 }
 
-// RSAHostKey does the same for the key that is shown to clients that do not know Ed25519. It signs with SHA-2 only.
-func RSAHostKey(data string) (ssh.Signer, error) {
+// rsaHostKey does the same for the key that is shown to clients that do not know Ed25519. It signs with SHA-2 only.
+func rsaHostKey(data string) (ssh.Signer, error) {
 	key, err := loadOrMake(rsaHostKeyPath(data), "nuage host key", newRSA)
 	if err != nil {
 		return nil, err

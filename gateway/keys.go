@@ -13,7 +13,7 @@ func OpenKeys(data string) (k Keys, err error) {
 	if k.host, err = HostKey(data); err != nil {
 		return k, err
 	}
-	if k.rsa, err = RSAHostKey(data); err != nil {
+	if k.rsa, err = rsaHostKey(data); err != nil {
 		return k, err
 	}
 	if k.next, err = nextHostKeys(data); err != nil {

@@ -15,8 +15,8 @@ import (
 	"plil.net/nuage/cloud"
 )
 
-// LockWait is how long Open and Restore wait for another process to let go of the file.
-const LockWait = 500 * time.Millisecond
+// lockWait is how long Open and Restore wait for another process to let go of the file.
+const lockWait = 500 * time.Millisecond
 
 // mapped is the address space taken for the file. bbolt has to stop all readers in order to map a file anew
 // that has outgrown its mapping: a backup to somebody with a slow line would block the gateway for as long
@@ -25,7 +25,7 @@ const mapped = 1 << 30
 
 // Options of Open; the zero value is what a gateway uses.
 type Options struct {
-	LockWait time.Duration // LockWait if zero
+	LockWait time.Duration // half a second if zero
 }
 
 // Bolt is a store in a bbolt file.
@@ -45,7 +45,7 @@ func Open(path string, o Options) (*Bolt, error) { return open(path, o, today())
 
 func open(path string, o Options, s schema) (*Bolt, error) {
 	if o.LockWait == 0 {
-		o.LockWait = LockWait
+		o.LockWait = lockWait
 	}
 	f, err := lockOrCreate(path, o.LockWait, s)
 	if err != nil {

@@ -108,7 +108,7 @@ func mapFile(f *os.File) (db *bbolt.DB, err error) {
 		}
 	}()
 	return bbolt.Open(f.Name(), 0o600, &bbolt.Options{
-		Timeout:         LockWait,
+		Timeout:         lockWait,
 		InitialMmapSize: mapped,
 		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return f, nil },
 	})

@@ -18,7 +18,7 @@ const BeforeRestore = ".before-restore"
 // is right, that the schema is known, that each record decodes and that names and sites match. Invalid if not.
 // It changes nothing.
 func Check(path string) error {
-	f, err := lock(path, os.O_RDONLY, syscall.LOCK_SH, LockWait)
+	f, err := lock(path, os.O_RDONLY, syscall.LOCK_SH, lockWait)
 	switch {
 	case errors.Is(err, errLocked):
 		return locked(path)
@@ -48,7 +48,7 @@ func Restore(path string, from io.Reader) error {
 // checked backup, as a store that nobody else knows, while no gateway can start at path; the store is replaced once
 // it has returned nil.
 func RestoreWith(path string, from io.Reader, then func(backup string) error) error {
-	old, err := lock(path, os.O_RDWR, syscall.LOCK_EX, LockWait)
+	old, err := lock(path, os.O_RDWR, syscall.LOCK_EX, lockWait)
 	switch {
 	case errors.Is(err, errLocked):
 		return busy(path)

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -169,11 +168,4 @@ func TestHelpAtPort22(t *testing.T) {
 	if page := w.must(t, "alice", "help shell"); !strings.Contains(page, "\n  ssh -t nuage.test shell NAME\n") {
 		t.Error(page)
 	}
-}
-
-func TestManual(t *testing.T) {
-	t.Parallel()
-	var b bytes.Buffer
-	Manual(&b, cloud.Door{Host: "nuage", SSHPort: 22})
-	golden(t, "../../../docs/commands.md", b.String())
 }

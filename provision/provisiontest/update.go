@@ -8,8 +8,8 @@ import (
 	"plil.net/nuage/cloud"
 )
 
-// UpdateSteps are those at which an update can be cut, in order; the last are of one whose new image does not come up.
-var UpdateSteps = []string{"update.aside", "update.created", "update.started", "update.ready", "revert.removed", "revert.renamed"}
+// updateSteps are those at which an update can be cut, in order; the last are of one whose new image does not come up.
+var updateSteps = []string{"update.aside", "update.created", "update.started", "update.ready", "revert.removed", "revert.renamed"}
 
 func yes(string) bool { return true }
 
@@ -108,7 +108,7 @@ var updateTests = append([]test{
 }, cutTests()...)
 
 func cutTests() (tests []test) {
-	for i, step := range UpdateSteps {
+	for i, step := range updateSteps {
 		works := i < 4
 		tests = append(tests, test{"update cut at " + step, func(t *testing.T, h Harness) {
 			s, before, after := h.cut(t, step, works)
