@@ -101,7 +101,8 @@ type Cloud struct {
 	healing sync.WaitGroup
 }
 
-// New makes a Cloud. Its Publisher and Revoked, which will need the Cloud, may be set after it, before the first verb. Run keeps it true to its store; Close ends it.
+// New makes a Cloud. Its Publisher and Revoked, which will need the Cloud, may be set after it, before the first verb. Run
+// keeps the world as its store says; Close ends it.
 func New(o Options) (*Cloud, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -19,7 +19,7 @@ func (c *Cloud) StopSite(ctx context.Context, who Who, name string) error {
 	return c.changeSite(ctx, who, SiteStop, name, func(_ Account, s Site) error { return c.stop(ctx, s) })
 }
 
-// RestartSite stops and starts the container of a site, on the image that it should have. Who visits it meanwhile waits.
+// RestartSite stops and starts the container of a site, on the image that it should have. Visitors wait in the meantime.
 func (c *Cloud) RestartSite(ctx context.Context, who Who, name string) error {
 	return c.changeSite(ctx, who, SiteStart, name, func(_ Account, s Site) error {
 		if err := c.pause(ctx, s); err != nil {
