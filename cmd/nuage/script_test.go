@@ -71,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"ports":  ports,
 			"daemon": daemon,
 			"fill":   fill,
+			"disk":   disk,
 			"pebble": pebble,
 			"image":  image,
 			"vlan":   vlan,
