@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,7 +45,7 @@ const (
 	auditBatch = 256                   // events in one transaction
 	auditDelay = 50 * time.Millisecond // until what nobody waits for is written: a tree of small files is many events
 	auditRetry = time.Second           // after the disk was full
-	auditLate  = 10_000                // events kept until it no longer is
+	auditLate  = 10_000                // events of each shelf kept until it no longer is
 
 	maxWords   = 512     // bytes an event keeps of words that somebody made up: no name of ours is longer
 	keptEvents = 250_000 // of each shelf; the oldest go
@@ -179,19 +180,21 @@ func (a *audit) put(tx Tx, all []queued) error {
 	return a.dropOld(tx)
 }
 
-// later keeps events until they can be written, the last ones if there are too many. A full disk is no reason to hide
-// them from who watches.
+// later keeps events until they can be written, the last ones of a shelf if there are too many. A full disk is no reason
+// to hide them from who watches.
 func (a *audit) later(all []queued) {
 	a.late = nil
-	for _, q := range all {
-		if q.event.Action != "" {
-			a.late = append(a.late, queued{event: q.event, told: q.told})
+	has := map[Shelf]int{}
+	for _, q := range slices.Backward(all) {
+		on := q.event.Action.Shelf()
+		if q.event.Action == "" || has[on] >= min(auditLate, a.most) {
+			continue
 		}
+		has[on]++
+		q.event.Seq = 0
+		a.late = append(a.late, queued{event: q.event, told: q.told})
 	}
-	a.late = a.late[max(0, len(a.late)-auditLate):]
-	for i := range a.late {
-		a.late[i].event.Seq = 0
-	}
+	slices.Reverse(a.late)
 	a.tell(a.late)
 }
 

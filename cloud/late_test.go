@@ -99,3 +99,41 @@ func TestAuditOfAFullDiskRegression(t *testing.T) {
 		t.Errorf("who watches saw %q", told())
 	}
 }
+
+// TestLateShelves: while the disk is full, uploads drive out no change from what waits.
+func TestLateShelves(t *testing.T) {
+	t.Parallel()
+	const most = 20
+	w := newWorld(t)
+	disk := &cramped{Store: w.store}
+	w.store = disk
+	c := w.openWith(nil, func(o *cloud.Options) { o.AuditMost = most })
+	defer c.Close()
+	ada := w.person(c, "ada")
+	if _, err := c.CreateSite(t.Context(), ada, cloud.NewSite{Name: "blog", Type: cloud.Static}); err != nil {
+		t.Fatal(err)
+	}
+	files, _, err := c.Files(t.Context(), ada, "blog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer files.Close()
+	disk.full.Store(true)
+	c.NotLoggedIn(cloud.Who{Key: "SHA256:stranger"}, "root", cloud.Errorf(cloud.Denied, "nobody has this key"))
+	for range 10 * most {
+		files.Done(cloud.Transfer{Action: cloud.FilePut, Path: "/home/site/x"})
+	}
+	if _, err := c.AddAccount(t.Context(), operator, cloud.NewAccount{Name: "last"}); err != nil { // returns when all before it was tried
+		t.Fatal(err)
+	}
+	disk.full.Store(false)
+	has := map[cloud.Action]int{}
+	soon(t, "the audit has what waited", func() bool {
+		clear(has)
+		err := c.Audit(t.Context(), operator, cloud.EventFilter{}, false, func(e cloud.Event) error { has[e.Action]++; return nil })
+		return err == nil && has[cloud.AccountAdd] == 2
+	})
+	if has[cloud.Login] != 1 || has[cloud.FilePut] != most {
+		t.Errorf("the audit has %v", has)
+	}
+}
