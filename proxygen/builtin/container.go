@@ -176,6 +176,9 @@ func rewrite(r *httputil.ProxyRequest, at netip.AddrPort, id string) {
 // and digits alike.
 func dropForged(h http.Header) {
 	for name := range h {
+		if !strings.ContainsRune("fxp", rune(name[0]|0x20)) {
+			continue // as most: none of the forged begins with another letter
+		}
 		seen := strings.Map(func(r rune) rune {
 			if notInHost(r) || r == '_' || r == '.' {
 				return '-'
