@@ -20,6 +20,7 @@ import (
 	"plil.net/nuage/cloud/dnstest"
 	"plil.net/nuage/proxygen/acme"
 	"plil.net/nuage/proxygen/acme/pebbletest"
+	"plil.net/nuage/proxygen/proxygentest"
 )
 
 func check(t *testing.T, err error) {
@@ -70,8 +71,7 @@ func newWorld(t *testing.T, life time.Duration) *world {
 
 func (w *world) listen() net.Listener {
 	w.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(w.T, err)
+	l := proxygentest.Listen(w) // where another program may listen later
 	w.Cleanup(func() { l.Close() })
 	return l
 }

@@ -1,10 +1,7 @@
 package caddy_test
 
 import (
-	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -28,12 +25,6 @@ func started(t testing.TB, builtin string) *caddy.Publisher {
 			return filepath.Join(dir, cert), filepath.Join(dir, key), ok
 		},
 	})
-	proxygentest.Check(t, os.WriteFile(filepath.Join(dir, "caddy.json"), fmt.Appendf(nil, `{"admin": {"listen": %q}}`, p.Admin), 0o600))
-	cmd := exec.Command("caddy", "run", "--config", "caddy.json")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	cmd.Stderr = t.Output()
-	proxygentest.Check(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
-	proxygentest.Listens(t, p.Admin)
+	proxygentest.StartCaddy(t, dir, p.Admin)
 	return p
 }

@@ -35,7 +35,7 @@ func (o Options) render(routes []cloud.Route, old bool) []byte {
 	config := object{
 		"admin": object{"listen": o.Admin},
 		"apps": object{
-			"http": object{"servers": servers, "grace_period": "10s"},
+			"http": object{"servers": servers}, // what is under way over a change has all the time it takes: no grace_period
 			"tls":  object{"certificates": object{"load_files": certs.files()}},
 		},
 	}
@@ -122,7 +122,7 @@ func (o Options) lead(to string, hosts ...string) object {
 		"handle": []object{{"handler": "request_body", "max_size": o.Body}, {
 			"handler":        "reverse_proxy",
 			"upstreams":      []object{{"dial": to}},
-			"flush_interval": -1,
+			"flush_interval": flushAfter,
 			"headers": object{"request": object{
 				"delete": []string{"X_*", "Forwarded", "Proxy", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Ssl"},
 				"set":    object{"X-Real-Ip": []string{"{http.request.remote.host}"}},
@@ -146,7 +146,10 @@ func (o Options) lead(to string, hosts ...string) object {
 }
 
 const (
-	requestID    = "X-Request-Id"
+	requestID = "X-Request-Id"
+	// As the built-in proxy's. With -1, at once, a Caddy before 2.7 breaks off what is under way at each change, or panics, and
+	// goes on with a container for visitors who have left.
+	flushAfter   = "2ms"
 	answerHeader = 256 << 10 // bytes of a container's, as with the built-in proxy: Caddy would take, and log, 10 MiB
 )
 

@@ -22,3 +22,4 @@ func TestWebSocket(t *testing.T)     { t.Parallel(); proxygentest.WebSockets(t, 
 func TestHostile(t *testing.T)       { t.Parallel(); proxygentest.HostileClients(t, front) }
 func TestBadContainers(t *testing.T) { t.Parallel(); proxygentest.BadContainers(t, front) }
 func TestLimits(t *testing.T)        { t.Parallel(); proxygentest.Limits(t, front) }
+func TestLeavers(t *testing.T)       { t.Parallel(); proxygentest.Leavers(t, front) }

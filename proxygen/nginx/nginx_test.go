@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,22 +27,15 @@ func started(t testing.TB, builtin string) *nginx.Publisher {
 	proxygentest.Tool(t, "nginx")
 	dir, at := t.TempDir(), proxygentest.FreePort(t)
 	proxygentest.Certificates(t, dir)
-	main := filepath.Join(dir, "nginx.conf")
-	text := fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/error.log;\nevents {}\nhttp {\naccess_log off;\nmap $host $own { default 1; }\ninclude %[1]s/nuage*.conf;\n}\n", dir)
-	proxygentest.Check(t, os.WriteFile(main, []byte(text), 0o644))
 	p := nginx.New(nginx.Options{
 		HTTP: at, HTTPS: proxygentest.FreePort(t), Body: proxygentest.Body, Builtin: builtin, Patience: proxygen.Patience{Header: proxygentest.ShortTime, Silence: proxygentest.ShortTime},
-		Program: "nginx", Config: main, File: filepath.Join(dir, "nuage.conf"),
+		Program: "nginx", Config: filepath.Join(dir, "nginx.conf"), File: filepath.Join(dir, "nuage.conf"),
 		Certificate: func(host string) (cert, key string, ok bool) {
 			cert, key, ok = proxygentest.Certificate(host)
 			return filepath.Join(dir, cert), filepath.Join(dir, key), ok
 		},
 	})
-	proxygentest.Check(t, os.WriteFile(p.File, p.Render(nil), 0o644))
-	cmd := exec.Command("nginx", "-p", dir, "-c", main)
-	proxygentest.Check(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
-	proxygentest.Listens(t, at)
+	proxygentest.StartNginx(t, dir, at, p.Render(nil))
 	return p
 }
 

@@ -58,7 +58,7 @@ func speaks(t testing.TB, do func(net.Conn)) netip.AddrPort {
 
 // BadContainers asks sites whose containers answer what is none, or nothing: their visitors are told in time, and a good site
 // beside them is served as ever.
-func BadContainers(t *testing.T, start Make) {
+func BadContainers(t *testing.T, begin Make) {
 	says := func(text string) netip.AddrPort {
 		return speaks(t, func(c net.Conn) { _, _ = io.WriteString(c, text) })
 	}
@@ -84,7 +84,7 @@ func BadContainers(t *testing.T, start Make) {
 		"nonsense": "99 ok",     // nginx
 		"chunks":   "200",       // Caddy ends what was broken off as if it were whole
 	}
-	f := start(t, sites)
+	f := begin(t, sites)
 	publishAll(t, f, sites)
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	var all sync.WaitGroup
@@ -139,7 +139,7 @@ func askHost(ctx context.Context, client *http.Client, at, host string) (status 
 
 // Limits sends bodies that are too large, told and not told, and asks slowly: a container has no more of a body than may be,
 // and who begins a request and does not end it is sent away.
-func Limits(t *testing.T, start Make) {
+func Limits(t *testing.T, begin Make) {
 	var largest atomic.Int64
 	sites := Sites{"1": container(t, func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
@@ -149,7 +149,7 @@ func Limits(t *testing.T, start Make) {
 			fmt.Fprint(w, n)
 		}
 	})}
-	f := start(t, sites)
+	f := begin(t, sites)
 	const host = "limits.plil.net"
 	f.publish(t, sites.Steady(host, "1"))
 	for name, tc := range map[string]struct {
@@ -192,5 +192,29 @@ func Limits(t *testing.T, start Make) {
 				t.Errorf("after %s: %.40q, %v; want the connection closed", what, rest, err)
 			}
 		})
+	}
+}
+
+// Leavers ask, and go before there is an answer: the container hears of it.
+func Leavers(t *testing.T, begin Make) {
+	arrived, left := make(chan bool, 1), make(chan bool, 1)
+	sites := Sites{"1": container(t, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- true
+		<-r.Context().Done()
+		left <- true
+	})}
+	f := begin(t, sites)
+	f.publish(t, sites.Steady("steady.plil.net", "1"), sites.Dozing("dozing.plil.net", "1"))
+	for _, host := range []string{"steady.plil.net", "dozing.plil.net"} {
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { <-arrived; leave() }()
+		if _, _, err := askHost(ctx, &http.Client{Transport: &http.Transport{}}, f.HTTP, host); err == nil {
+			t.Errorf("%s: an answer came", host)
+		}
+		select {
+		case <-left:
+		case <-time.After(ShortTime / 2): // before the proxy itself is out of patience
+			t.Errorf("%s: the container still works for nobody", host)
+		}
 	}
 }

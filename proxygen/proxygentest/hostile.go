@@ -14,7 +14,7 @@ import (
 
 // HostileClients break the protocol: what they send reaches no container as a second request, and a connection is for its
 // own host.
-func HostileClients(t *testing.T, start Make) {
+func HostileClients(t *testing.T, begin Make) {
 	var smuggled atomic.Int64
 	at := container(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/smuggled" {
@@ -24,7 +24,7 @@ func HostileClients(t *testing.T, start Make) {
 		fmt.Fprintln(w, "answered")
 	})
 	sites := Sites{"1": at, "2": at}
-	f := start(t, sites)
+	f := begin(t, sites)
 	f.publish(t, sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "2"), sites.Steady("www.example.org", "2"))
 	for _, host := range []string{"dozing.plil.net", "steady.plil.net"} {
 		hostile(t, f.HTTP, host)

@@ -19,9 +19,9 @@ import (
 
 // WebSockets are straight to a container, and by way of the built-in proxy to one that sleeps; by HTTP and by HTTPS; and over
 // a change of other sites.
-func WebSockets(t *testing.T, start Make) {
+func WebSockets(t *testing.T, begin Make) {
 	sites := Sites{"1": echo(t)}
-	f := start(t, sites)
+	f := begin(t, sites)
 	routes := []cloud.Route{sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "1")}
 	f.publish(t, routes...)
 	open := func() (all []func()) {
@@ -93,20 +93,25 @@ func talk(t testing.TB, at, url string) (say func()) {
 	}
 }
 
-// FreePort is one of loopback that nobody listened at a moment ago. It is below those that the kernel gives to connections
-// and to who asks for any: they would take it before a program that has to start first.
-func FreePort(t testing.TB) string {
+// Listen listens on loopback, below the ports that the kernel gives to connections and to who asks for any: once it is
+// closed they do not take it before a program that has to start first.
+func Listen(t testing.TB) net.Listener {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
-		if err != nil {
-			continue
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+			return l
 		}
-		defer l.Close()
-		return l.Addr().String()
 	}
 	t.Fatal("no port is free")
-	return ""
+	return nil
+}
+
+// FreePort is one that nobody listened at a moment ago, as host:port.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l := Listen(t)
+	defer l.Close()
+	return l.Addr().String()
 }
 
 // Listens waits until somebody does at an address.
