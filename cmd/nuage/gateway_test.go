@@ -74,7 +74,7 @@ func serveScript(ts *testscript.TestScript, neg bool, args []string) {
 	g.log = g.path("serve.log")
 	log, err := os.OpenFile(g.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	ts.Check(err)
-	g.process.Stderr = log
+	g.process.Stdout, g.process.Stderr = log, log
 	ts.Check(g.process.Start())
 	log.Close()
 	g.stopped = make(chan struct{})

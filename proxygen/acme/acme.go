@@ -4,6 +4,7 @@
 package acme
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -119,7 +120,8 @@ func New(o Options) *Issuer {
 }
 
 func (i *Issuer) issuer(c *certmagic.Config, a certmagic.ACMEIssuer) *certmagic.ACMEIssuer {
-	a.CA, a.TestCA, a.Email, a.Agreed, a.TrustedRoots, a.Logger = i.CA, i.CA, i.Email, true, i.Roots, zap.NewNop()
+	const nobody = " " // with none at all certmagic asks whoever sits at the terminal, and waits
+	a.CA, a.TestCA, a.Email, a.Agreed, a.TrustedRoots, a.Logger = i.CA, i.CA, cmp.Or(i.Email, nobody), true, i.Roots, zap.NewNop()
 	return certmagic.NewACMEIssuer(c, a)
 }
 
