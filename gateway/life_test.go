@@ -250,7 +250,7 @@ func TestWakeIsTold(t *testing.T) {
 	reaping.Go(func() { w.cloud.Run(ctx) })
 	defer reaping.Wait()
 	defer cancel()
-	w.engine.slowUp.Store(int64(1500 * time.Millisecond))
+	w.engine.slowUp.Store(int64(3 * time.Second))
 	for _, terminal := range []bool{true, false} {
 		w.eventually("it sleeps", func() bool {
 			s, err := w.cloud.Site(context.Background(), w.who(), site)

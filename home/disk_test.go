@@ -187,7 +187,7 @@ func TestRemoveWhileWritten(t *testing.T) {
 			}
 		})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err = d.Remove(ctx, s)
 	close(stop)

@@ -14,7 +14,7 @@ import (
 // folderOf waits until nothing on the way to a directory has just changed.
 func folderOf(t *testing.T, h *home, dir string) (inode func(string) (syscall.Stat_t, error)) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		inode, close, err := h.Folder(dir)
 		if err == nil {
 			t.Cleanup(close)

@@ -174,7 +174,7 @@ func TestSpecialFiles(t *testing.T) {
 			select {
 			case err := <-done:
 				want(t, err, fs.ErrPermission)
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("%s: open with %#x waits", name, flag)
 			}
 		}

@@ -51,7 +51,7 @@ func (r *reader) taken() []string {
 // wait waits for the line numbers, each once and in order.
 func (r *reader) wait(t *testing.T, n int) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); len(r.taken()) < n; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(r.taken()) < n; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("only %d of %d lines", len(r.taken()), n)
 		}
@@ -155,7 +155,7 @@ func TestTailIsBounded(t *testing.T) {
 	const width = 64 << 10
 	n := add(t, f, 0, 1200, width) // 75 MiB
 	r.run(t)
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		got := r.taken()
 		if len(got) > 0 && strings.HasPrefix(got[len(got)-1], fmt.Sprint(n-1)+" ") {
 			break

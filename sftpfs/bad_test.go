@@ -224,7 +224,7 @@ func TestTakenAway(t *testing.T) {
 	r.status(statusOK, packet(typeWrite, 1, f, 0, 0, "x"))
 	gone.Store(true)
 	do(t, d.Remove(context.Background(), blog))
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		typ, b := r.ask(packet(typeWrite, 1, f, 0, 1, "y"))
 		if typ == typeStatus && binary.BigEndian.Uint32(b) == noSuchFile {
 			break
@@ -277,7 +277,7 @@ func TestAccountForgetsWhatIsTaken(t *testing.T) {
 
 func eventually(t *testing.T, why string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(why)
 		}

@@ -225,7 +225,7 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		h, err := d.Open(blog)
 		do(t, err)
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		log := &failing{t: t}
 		err = Serve(ctx, fed{bytes.NewReader(append(bytes.Clone(hello), stream...)), io.Discard}, SiteView(held{Home: h}), Options{Log: log.logger()})

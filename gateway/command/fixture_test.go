@@ -116,7 +116,7 @@ func publicKey(n byte) string {
 // run runs one line without a terminal.
 func (w *world) run(t testing.TB, who, line, stdin string) (status int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out, err bytes.Buffer
 	status = Run(ctx, Call{Cloud: w.Cloud, Who: w.who[who], Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &err}, line)

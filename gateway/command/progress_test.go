@@ -29,7 +29,7 @@ func TestProgressWaitsASecond(t *testing.T) {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.engine.SlowUp(1500 * time.Millisecond)
+	w.engine.SlowUp(3 * time.Second)
 	for _, c := range []struct {
 		name, line, told string
 		tty              bool

@@ -35,7 +35,7 @@ func sit(t *testing.T, w *world, who string, fn func(context.Context, Call) int)
 	t.Helper()
 	in, keys := io.Pipe()
 	p := &person{t: t, keys: keys, sizes: make(chan cloud.WindowSize), status: make(chan int, 1)}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -72,7 +72,7 @@ func (p *person) types(s string) {
 // expect waits until what was not looked at yet holds text, and returns it up to there.
 func (p *person) expect(text string) string {
 	p.t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
 		p.mu.Lock()
 		rest := p.screen.String()[p.seen:]
 		if i := strings.Index(rest, text); i >= 0 {
@@ -94,7 +94,7 @@ func (p *person) ends(want int) {
 		if got != want {
 			p.t.Errorf("ends with %d; want %d", got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		p.t.Fatalf("does not end; the screen says %q", p.screen.String())
 	}
 }

@@ -207,7 +207,7 @@ func TestProxyProtocolOfStrangers(t *testing.T) {
 	for header, want := range map[string]int{"PROXY TCP4 192.0.2.7 192.0.2.1 5000 80\r\n": 400, "": 200} {
 		conn, err := stranger.DialContext(t.Context(), "tcp", w.plain)
 		check(t, err)
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		_, _ = io.WriteString(conn, header+closing)
 		all := readAnswers(conn)
 		conn.Close()
@@ -256,7 +256,7 @@ func TestSlowConnections(t *testing.T) {
 	t.Parallel()
 	const many = 500
 	w := newWorld(t, func(p *builtin.Proxy) {
-		p.Shorten(time.Minute, time.Second, time.Second, time.Second)
+		p.Shorten(time.Minute, 5*time.Second, time.Second, time.Second)
 		p.Connections(many+100, 2*many)
 	})
 	w.static(map[string]string{"index.html": "home"})
@@ -273,11 +273,11 @@ func TestSlowConnections(t *testing.T) {
 	ended := make(chan bool, many)
 	for _, conn := range open {
 		go func() {
-			for range 200 { // for longer than its header may take
+			for range 70 { // for longer than its header may take
 				if _, err := io.WriteString(conn, "x"); err != nil {
 					break
 				}
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(100 * time.Millisecond)
 			}
 			rest, err := io.ReadAll(conn)
 			ended <- !strings.Contains(string(rest), " 200 ") && !isTimeout(err)

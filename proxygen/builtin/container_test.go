@@ -295,7 +295,7 @@ func TestClientGoneCancels(t *testing.T) {
 		}
 		select {
 		case <-cancelled:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("the container still works for nobody")
 		}
 		eventually(t, "released", func() bool { return w.sites.holding() == 0 })
@@ -304,12 +304,12 @@ func TestClientGoneCancels(t *testing.T) {
 
 func TestSilentContainers(t *testing.T) {
 	t.Parallel()
-	short := func(p *builtin.Proxy) { p.Shorten(100*time.Millisecond, time.Second, time.Second, time.Second) }
+	short := func(p *builtin.Proxy) { p.Shorten(time.Second, time.Minute, time.Second, time.Second) }
 	hang := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
 	w := newWorld(t, short)
 	w.containerAt(speaks(t, hang))
-	w.get("http://blog.test/").want(t, 504, "has not answered for 100ms")
+	w.get("http://blog.test/").want(t, 504, "has not answered for 1s")
 
 	w = newWorld(t, short)
 	w.containerAt(speaks(t, func(c net.Conn) {
@@ -329,36 +329,40 @@ func TestSilentContainers(t *testing.T) {
 // TestSlowButSteady moves one byte at a time, for longer in all than the limit on silence.
 func TestSlowButSteady(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(500*time.Millisecond, time.Second, time.Second, time.Second) })
+	const pause = 400 * time.Millisecond // each byte has seven times that
+	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(3*time.Second, time.Minute, time.Second, time.Second) })
 	w.container(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)
 		}
 		for _, b := range body {
-			<-time.After(100 * time.Millisecond)
+			<-time.After(pause)
 			_, _ = w.Write([]byte{b})
 			w.(http.Flusher).Flush()
 		}
 	})
 	for _, scheme := range []string{"http", "https"} {
-		in, out := io.Pipe()
-		go func() {
-			for _, b := range []byte("slowly") {
-				<-time.After(150 * time.Millisecond)
-				_, _ = out.Write([]byte{b})
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			in, out := io.Pipe()
+			go func() {
+				for _, b := range []byte("so slowly") {
+					<-time.After(pause)
+					_, _ = out.Write([]byte{b})
+				}
+				out.Close()
+			}()
+			res, err := w.client().Post(scheme+"://blog.test/", "text/plain", in)
+			if err != nil {
+				t.Fatal(err)
 			}
-			out.Close()
-		}()
-		res, err := w.client().Post(scheme+"://blog.test/", "text/plain", in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if string(body) != "slowly" || err != nil {
-			t.Errorf("%s: %q, %v", scheme, body, err)
-		}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if string(body) != "so slowly" || err != nil {
+				t.Errorf("%q, %v", body, err)
+			}
+		})
 	}
 }
 

@@ -265,7 +265,7 @@ func (w *world) raw() *net.TCPConn {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	return conn.(*net.TCPConn)
 }
 
@@ -308,15 +308,15 @@ func (a answer) wantHeader(t *testing.T, name, value string) {
 	}
 }
 
-// eventually polls until ok or ten seconds are over.
+// eventually polls until ok or a minute is over.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
 	}
-	t.Fatalf("%s: not within 10 s", what)
+	t.Fatalf("%s: not within a minute", what)
 }
 
 // publishBoth routes the container's site and the static one.

@@ -38,7 +38,7 @@ func overQUIC(w *world) (client *http.Client, stop func() error) {
 		},
 	}
 	w.Cleanup(func() { transport.Close() })
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}, stop
+	return &http.Client{Transport: transport, Timeout: time.Minute}, stop
 }
 
 func TestHTTP3(t *testing.T) {

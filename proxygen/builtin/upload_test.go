@@ -105,7 +105,7 @@ func TestUploadArrivesPieceByPiece(t *testing.T) {
 			if line != fmt.Sprintf("line %d", i) {
 				t.Errorf("got %q", line)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("a piece is kept back")
 		}
 	}
@@ -150,7 +150,7 @@ func TestDialogue(t *testing.T) {
 // TestAnswerWaitsForUpload has begun its answer and says no more until a long upload has ended.
 func TestAnswerWaitsForUpload(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(300*time.Millisecond, 5*time.Second, time.Second, time.Second) })
+	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(3*time.Second, time.Minute, time.Second, time.Second) })
 	w.container(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		w.(http.Flusher).Flush()
@@ -158,29 +158,32 @@ func TestAnswerWaitsForUpload(t *testing.T) {
 		fmt.Fprint(w, n, err)
 	})
 	for _, scheme := range []string{"http", "https"} {
-		in, out := io.Pipe()
-		go func() {
-			for range 10 {
-				<-time.After(100 * time.Millisecond)
-				_, _ = out.Write([]byte("x"))
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			in, out := io.Pipe()
+			go func() {
+				for range 10 {
+					<-time.After(350 * time.Millisecond) // longer in all than the limit, and much shorter each
+					_, _ = out.Write([]byte("x"))
+				}
+				out.Close()
+			}()
+			res, err := w.client().Post(scheme+"://blog.test/", "text/plain", in)
+			if err != nil {
+				t.Fatal(err)
 			}
-			out.Close()
-		}()
-		res, err := w.client().Post(scheme+"://blog.test/", "text/plain", in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if string(body) != "10 <nil>" || err != nil {
-			t.Errorf("%s: %q, %v", scheme, body, err)
-		}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if string(body) != "10 <nil>" || err != nil {
+				t.Errorf("%q, %v", body, err)
+			}
+		})
 	}
 }
 
 func TestExpectContinue(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(time.Minute, time.Second, 100*time.Millisecond, time.Second) })
+	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(time.Minute, time.Minute, 100*time.Millisecond, time.Second) })
 	w.container(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/no" {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -213,7 +216,7 @@ func TestExpectContinue(t *testing.T) {
 // TestEarlyAnswer is heard although the upload never ends, and the rest of it is not taken for a request.
 func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(time.Minute, time.Second, 200*time.Millisecond, time.Second) })
+	w := newWorld(t, func(p *builtin.Proxy) { p.Shorten(time.Minute, time.Minute, 200*time.Millisecond, time.Second) })
 	var requests atomic.Int32
 	w.container(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
@@ -247,13 +250,13 @@ func TestEarlyAnswer(t *testing.T) {
 func TestStalledUpload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(p *builtin.Proxy) {
-		p.Shorten(100*time.Millisecond, time.Second, 100*time.Millisecond, time.Second)
+		p.Shorten(time.Second, time.Minute, 100*time.Millisecond, time.Second)
 	})
 	w.container(show)
 	all := w.exchangeRaw("POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 1000\r\n\r\nfirst")
 	if len(all) != 1 {
 		t.Fatalf("%d answers", len(all))
 	}
-	all[0].want(t, 408, "No byte of the request arrived for 100ms")
+	all[0].want(t, 408, "No byte of the request arrived for 1s")
 	eventually(t, "released", func() bool { return w.sites.holding() == 0 })
 }

@@ -32,7 +32,7 @@ func (w *world) dialEcho(scheme string) *websocket.Conn {
 		transport.ForceAttemptHTTP2 = false
 		transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	}
-	ctx, cancel := context.WithTimeout(w.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, scheme+"://blog.test/ws", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {

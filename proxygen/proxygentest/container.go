@@ -86,7 +86,7 @@ func BadContainers(t *testing.T, begin Make) {
 	}
 	f := begin(t, sites)
 	publishAll(t, f, sites)
-	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	var all sync.WaitGroup
 	defer all.Wait()
 	for id := range sites {
@@ -163,7 +163,7 @@ func Limits(t *testing.T, begin Make) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+f.HTTP+"/", body)
 		Check(t, err)
 		r.Host = host
-		res, err := (&http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+		res, err := (&http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
 		if err != nil { // who is not heard has its connection cut
 			if tc.size <= Body {
 				t.Errorf("%s: %v", name, err)
@@ -186,7 +186,7 @@ func Limits(t *testing.T, begin Make) {
 			conn, err := net.Dial("tcp", f.HTTP)
 			Check(t, err)
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(ShortTime + 20*time.Second))
+			_ = conn.SetDeadline(time.Now().Add(time.Minute))
 			_, _ = io.WriteString(conn, text)
 			if rest, err := io.ReadAll(conn); err != nil || strings.HasPrefix(string(rest), "HTTP/1.1 200") {
 				t.Errorf("after %s: %.40q, %v; want the connection closed", what, rest, err)

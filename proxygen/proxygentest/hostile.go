@@ -78,7 +78,7 @@ func elsewhere(t testing.TB, at, made, asked string) {
 	c, err := tls.Dial("tcp", at, &tls.Config{ServerName: made, InsecureSkipVerify: true})
 	Check(t, err)
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", asked)
 	if text, _ := io.ReadAll(c); !strings.HasPrefix(string(text), "HTTP/1.1 421 ") {
 		t.Errorf("over a connection for %s, %s answers %.40q", made, asked, text)

@@ -72,7 +72,7 @@ func talk(t testing.TB, at, url string) (say func()) {
 			return new(net.Dialer).DialContext(ctx, "tcp", at)
 		},
 	}}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, url+"/ws", &websocket.DialOptions{HTTPClient: client})
 	if err != nil {
@@ -82,7 +82,7 @@ func talk(t testing.TB, at, url string) (say func()) {
 	c.SetReadLimit(1 << 20)
 	return func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for _, text := range []string{"hello", strings.Repeat("x", 100_000)} {
 			Check(t, c.Write(ctx, websocket.MessageText, []byte(text)))
@@ -117,7 +117,7 @@ func FreePort(t testing.TB) string {
 // Listens waits until somebody does at an address.
 func Listens(t testing.TB, at string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("tcp", at)
 		if err == nil {
 			c.Close()
