@@ -34,6 +34,7 @@ func TestLines(t *testing.T) {
 		{"alice", "site new pages --type static --json", "", 0, `"type": "static"`, "-"},
 		{"alice", "sites ls", "", 0, "pages.plil.test  static  running", "-"},
 		{"alice", "site info pages", "", 0, "limits      1GiB disk", "-"},
+		{"alice", "site info pages", "", 0, "visits      none yet", "-"},
 		{"root", "site list --all", "", 0, "alice", "-"},
 		{"root", "site list", "", 0, "-", "No site yet"},
 		{"alice", "site list --all", "", 5, "-", "this is for admins"},

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
-	"time"
 
 	"plil.net/nuage/cloud"
 )
@@ -82,63 +80,6 @@ func siteCommands() []command {
 	}
 }
 
-// siteView is a site for programs.
-type siteView struct {
-	Name        string      `json:"name"`
-	Type        cloud.Type  `json:"type"`
-	Owner       string      `json:"owner"`
-	Members     []string    `json:"members"`
-	State       cloud.State `json:"state"`
-	Reason      string      `json:"reason,omitempty"`
-	URL         string      `json:"url"`
-	SecureURL   string      `json:"secure_url,omitempty"`
-	Root        string      `json:"root"`
-	Domains     []string    `json:"domains,omitempty"` // that lead to it
-	HTTPS       string      `json:"https,omitempty"`
-	Main        string      `json:"main,omitempty"`
-	Maintenance bool        `json:"maintenance"`
-	Password    bool        `json:"password"` // whether it has one
-	Created     time.Time   `json:"created"`
-	Upload      string      `json:"upload"`          // what to type
-	Shell       string      `json:"shell,omitempty"` // what to type
-	Address     string      `json:"address,omitempty"`
-	Limits      *limitsView `json:"limits,omitempty"`
-	Image       string      `json:"php,omitempty"`  // chosen of the school's images
-	Held        *cloud.Held `json:"held,omitempty"` // by an image that did not come up
-	Full        bool        `json:"full,omitempty"` // its programs may not write
-	DiskUsed    *int64      `json:"disk_used,omitempty"`
-	DiskLimit   *int64      `json:"disk_limit,omitempty"`
-	MemoryUsed  *int64      `json:"memory_used,omitempty"`
-	CPUSeconds  *float64    `json:"cpu_seconds,omitempty"`
-	Requests    *int64      `json:"requests,omitempty"` // in 24 hours
-	LastVisit   *time.Time  `json:"last_visit,omitempty"`
-	Problem     string      `json:"certificate_problem,omitempty"`
-}
-
-func (v *siteView) use(u cloud.Use) {
-	seconds := u.CPU.Seconds()
-	v.DiskUsed, v.DiskLimit, v.Requests = &u.Disk.Used, &u.Disk.Limit, &u.Requests
-	if u.Memory > 0 {
-		v.MemoryUsed, v.CPUSeconds = &u.Memory, &seconds
-	}
-	if !u.Last.IsZero() {
-		v.LastVisit = &u.Last
-	}
-}
-
-func (j *job) siteView(s cloud.Site) siteView {
-	d := j.Cloud.Door
-	v := siteView{
-		Name: s.Name, Type: s.Type, Owner: s.Owner, Members: append([]string{}, s.Members...), State: s.State, Reason: s.Reason, Full: s.Full, Image: s.Image, Held: s.Held,
-		URL: d.URL(s.Name), SecureURL: d.SecureURL(s.Name), Root: s.Root, HTTPS: s.HTTPS, Main: s.Main, Maintenance: s.Maintenance, Password: s.Password != "", Created: s.Created.UTC(),
-		Upload: d.Upload("./build/*", s.Name, s.Root),
-	}
-	if s.Type == cloud.PHP {
-		v.Shell = d.Shell(s.Name)
-	}
-	return v
-}
-
 func siteCreate(ctx context.Context, j *job) error {
 	n := cloud.NewSite{Name: j.arg(0), Type: cloud.Type(j.flag("type"))}
 	progress := j.progress()
@@ -157,136 +98,6 @@ func siteCreate(ctx context.Context, j *job) error {
 			j.say("  shell   %s", v.Shell)
 		}
 	})
-}
-
-func siteList(ctx context.Context, j *job) error {
-	if j.is("all") {
-		return j.sitesByUse(ctx)
-	}
-	sites, err := j.Cloud.Sites(ctx, j.Who, false)
-	if err != nil {
-		return err
-	}
-	views := []siteView{}
-	for _, s := range sites {
-		views = append(views, j.siteView(s))
-	}
-	return j.show(views, func() { j.siteTable(views, false) })
-}
-
-// sitesByUse shows everybody's sites, those visited last first.
-func (j *job) sitesByUse(ctx context.Context) error {
-	sites, last, err := j.Cloud.SitesByUse(ctx, j.Who)
-	if err != nil {
-		return err
-	}
-	views := []siteView{}
-	for _, s := range sites {
-		v := j.siteView(s)
-		if at := last[s.ID]; !at.IsZero() {
-			v.LastVisit = &at
-		}
-		views = append(views, v)
-	}
-	return j.show(views, func() { j.siteTable(views, true) })
-}
-
-func (j *job) siteTable(sites []siteView, all bool) {
-	if len(sites) == 0 {
-		j.say("No site yet. Make one: %s", j.line("site create NAME"))
-		return
-	}
-	columns := []column{{title: "NAME"}, {title: "TYPE"}, {title: "STATE"}, {title: "OWNER"}, {title: "ADDRESS", shrinks: true}, {title: "CREATED"}}
-	if all {
-		columns = append(columns, column{title: "VISITED"})
-	}
-	var rows [][]string
-	for _, s := range sites {
-		row := []string{s.Name, string(s.Type), string(s.State), s.Owner, s.URL, j.ago(s.Created)}
-		if all {
-			row = append(row, j.ago(orZero(s.LastVisit)))
-		}
-		rows = append(rows, row)
-	}
-	j.rows(columns, rows)
-}
-
-// siteInfo shows one site. Its address in the network of its group is for admins.
-func (j *job) siteInfo(ctx context.Context, s cloud.Site) error {
-	v, limits := j.siteView(s), limitsOf(j.Cloud.LimitsOf(s))
-	limits.Idle = cloud.FormatIdle(j.Cloud.IdleOf(s))
-	v.Limits, v.Problem = &limits, j.Cloud.CertificateProblem(s)
-	for _, d := range j.Cloud.DomainsOf(s) {
-		if d.Active() {
-			v.Domains = append(v.Domains, d.Host)
-		}
-	}
-	if s.Address.IsValid() && j.isAdmin(ctx) {
-		v.Address = s.Address.String()
-	}
-	disk, memory, visits := "", "", ""
-	if use, err := j.Cloud.SiteUse(ctx, j.Who, s.Name); err == nil { // one that is being made has none yet
-		v.use(use)
-		disk = size(use.Disk.Used) + " of " + size(use.Disk.Limit)
-		visits = "none yet"
-		if !use.Last.IsZero() {
-			visits = fmt.Sprintf("%d requests in 24 hours, the last %s", use.Requests, j.ago(use.Last))
-		}
-		if use.Memory > 0 {
-			memory = fmt.Sprintf("%s memory, %s CPU time", size(use.Memory), use.CPU.Round(10*time.Millisecond))
-		}
-	}
-	return j.show(v, func() {
-		state := string(v.State)
-		if v.Reason != "" {
-			state += ": " + v.Reason
-		}
-		if s.State == cloud.Asleep {
-			state += ": it uses no memory, and the next visitor wakes it"
-		}
-		if v.Full {
-			disk += ": full, so read-only for its programs; delete files with " + j.Cloud.Door.SFTP(s.Name)
-		}
-		j.facts([2]string{"name", v.Name}, [2]string{"type", string(v.Type)}, [2]string{"state", state},
-			[2]string{"owner", v.Owner}, [2]string{"members", strings.Join(v.Members, ", ")},
-			[2]string{"web", v.URL}, [2]string{"secure web", otherThan(v.URL, v.SecureURL)}, [2]string{"certificate", v.Problem}, [2]string{"domains", strings.Join(v.Domains, ", ")}, [2]string{"https", v.HTTPS}, [2]string{"main name", v.Main}, [2]string{"for visitors", forVisitors(v)}, [2]string{"root", v.Root + "/"},
-			[2]string{"limits", limits.forSite(s.Type)}, [2]string{"disk", disk}, [2]string{"uses", memory}, [2]string{"visits", visits}, [2]string{"php", v.Image}, [2]string{"image", j.heldBy(v)}, [2]string{"address", v.Address}, [2]string{"created", j.ago(v.Created)},
-			[2]string{"upload", v.Upload}, [2]string{"shell", v.Shell})
-	})
-}
-
-// heldBy says why a site has not the image that it should have.
-func (j *job) heldBy(v siteView) string {
-	if v.Held == nil {
-		return ""
-	}
-	return fmt.Sprintf("the one before: the new one did not come up %s: %s; try it again: %s", j.ago(v.Held.Time), v.Held.Reason, j.line("site restart "+v.Name))
-}
-
-// forVisitors is what stands in front of a site.
-func forVisitors(v siteView) string {
-	var all []string
-	if v.Maintenance {
-		all = append(all, "in maintenance")
-	}
-	if v.Password {
-		all = append(all, "with a password")
-	}
-	return strings.Join(all, ", ")
-}
-
-func orZero(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}
-
-func otherThan(a, b string) string {
-	if a == b {
-		return ""
-	}
-	return b
 }
 
 func siteLogs(ctx context.Context, j *job) error {
