@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	drain  = 500 * time.Millisecond // for output that a background child still holds
+	drain  = 2 * time.Second        // for output that a background child still holds
 	polite = 500 * time.Millisecond // from the first signals to KILL
 )
 

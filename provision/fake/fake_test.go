@@ -25,7 +25,7 @@ func maker(e *fake.Engine, second byte) provisiontest.Harness {
 		Spec: func(t *testing.T, name string) cloud.Spec {
 			n := next.Add(1)
 			s := cloud.Spec{
-				ID: fmt.Sprintf("fake%d-%d", second, n), Name: name, UID: os.Getuid(), Home: t.TempDir(), Root: "www",
+				ID: fmt.Sprintf("fake%d-%d-%d", second, os.Getpid(), n), Name: name, UID: os.Getuid(), Home: t.TempDir(), Root: "www",
 				Address: netip.AddrFrom4([4]byte{127, 99, second, byte(n)}),
 			}
 			provisiontest.Write(t, s, "www/.keep", "")

@@ -104,7 +104,7 @@ func Write(t *testing.T, s cloud.Spec, name, content string) {
 // get asks the site for its front page.
 func get(t *testing.T, s cloud.Spec) (string, error) {
 	t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: Patience}
 	r, err := client.Get(fmt.Sprintf("http://%s/", netip.AddrPortFrom(s.Address, cloud.WebPort)))
 	if err != nil {
 		return "", err
