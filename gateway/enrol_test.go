@@ -22,10 +22,13 @@ type desk struct {
 	began   int
 	nod     chan cloud.Person
 	away    bool
+	whole   string // the link with the code in it
 	life    time.Duration
 }
 
-func newDesk() *desk { return &desk{nod: make(chan cloud.Person), life: 5 * time.Minute} }
+func newDesk() *desk {
+	return &desk{nod: make(chan cloud.Person), life: 5 * time.Minute, whole: "https://sso.test/device?user_code=ABCD"}
+}
 
 func (d *desk) Begin(context.Context) (cloud.Invitation, error) {
 	d.mu.Lock()
@@ -35,7 +38,7 @@ func (d *desk) Begin(context.Context) (cloud.Invitation, error) {
 	}
 	d.began++
 	return cloud.Invitation{
-		Link: "https://sso.test/device", Complete: "https://sso.test/device?user_code=ABCD", Code: fmt.Sprintf("CODE-%d", d.began),
+		Link: "https://sso.test/device", Complete: d.whole, Code: fmt.Sprintf("CODE-%d", d.began),
 		Expires: time.Now().Add(d.life), Wait: d.wait,
 	}, nil
 }
@@ -126,6 +129,35 @@ func TestVisitor(t *testing.T) {
 	}
 	if d.began != 1 {
 		t.Errorf("the school was asked %d times", d.began)
+	}
+}
+
+// TestVisitorOfABareLink: where no link has the code in it, as with Entra ID, the QR code leads to the page where it is typed.
+func TestVisitorOfABareLink(t *testing.T) {
+	t.Parallel()
+	shown := map[string]string{}
+	for _, whole := range []string{"", "https://sso.test/device", "https://sso.test/device?user_code=ABCD"} {
+		d := newDesk()
+		d.whole = whole
+		w := newWorldWith(t, gateway.Limits{}, entries{school: d})
+		asked := 0
+		_, said, err := w.visitor("whoever", func(_, question string) string {
+			has(t, question, "https://sso.test/device", "CODE-1")
+			if asked++; asked == 1 {
+				return "q"
+			}
+			go func() { d.nod <- jean("jean") }()
+			return ""
+		}, newSigner(t))
+		w.must(err)
+		for line := range strings.Lines(said) {
+			if strings.ContainsAny(line, "█▀▄") {
+				shown[whole] += line
+			}
+		}
+	}
+	if bare := shown[""]; bare == "" || bare != shown["https://sso.test/device"] || bare == shown["https://sso.test/device?user_code=ABCD"] {
+		t.Errorf("the QR codes: %q", shown)
 	}
 }
 
