@@ -44,7 +44,7 @@ func (s *session) mkdir(a *args, _ *reply) error {
 	name := a.paths[0]
 	m, in, err := s.inside(name)
 	if cloud.KindOf(err) == cloud.NotFound && path.Dir(name) == "/" {
-		return failf(cloud.Denied, "a directory here would be a site; hint: make one with site create %s", path.Base(name))
+		return failf(cloud.Denied, "a directory here would be a site; hint: make one with site create %s", shown(path.Base(name)))
 	}
 	if err != nil {
 		return err

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // recent is for how long a listing tells the time of day and not the year.
@@ -19,7 +22,26 @@ func (s *session) longName(fi fs.FileInfo) string {
 		links, user, group = uint64(st.Nlink), s.owner(st.Uid), s.owner(st.Gid)
 	}
 	return fmt.Sprintf("%s  %3d %-8s %-8s %8d %s %s",
-		modeString(fi.Mode()), links, user, group, fi.Size(), timeString(fi.ModTime(), time.Now()), fi.Name())
+		modeString(fi.Mode()), links, user, group, fi.Size(), timeString(fi.ModTime(), time.Now()), shown(fi.Name()))
+}
+
+// shown is a name without what a terminal would obey: curl and others print these lines as they come. The name itself, which
+// clients work with, stands beside the line in all its bytes.
+func shown(name string) string {
+	var b strings.Builder
+	for len(name) > 0 {
+		r, n := utf8.DecodeRuneInString(name)
+		switch lone := r == utf8.RuneError && n == 1; {
+		case lone && name[0] < 0xa0: // a control where terminals speak Latin-1
+			fmt.Fprintf(&b, `\x%02x`, name[0])
+		case lone || unicode.IsPrint(r):
+			b.WriteString(name[:n])
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+		name = name[n:]
+	}
+	return b.String()
 }
 
 func (s *session) owner(id uint32) string {
