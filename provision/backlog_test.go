@@ -23,7 +23,7 @@ func TestBacklogKeepsTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var both sync.WaitGroup
-	both.Go(b.take)
+	both.Go(func() { b.take(backlogLimit) })
 	rest, err := io.ReadAll(b)
 	both.Wait()
 	if got = append(got, rest...); !errors.Is(err, broken) || !bytes.Equal(got, sent) {
@@ -42,7 +42,7 @@ func TestBacklogReadsAhead(t *testing.T) {
 	if !b.behind() {
 		t.Error("not behind with all still to read")
 	}
-	b.take()
+	b.take(backlogLimit)
 	if all.Load() != 1<<20 || b.behind() {
 		t.Errorf("%d bytes kept, behind %t", all.Load(), b.behind())
 	}
@@ -58,9 +58,10 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func TestBacklogIsBounded(t *testing.T) {
 	t.Parallel()
 	var all atomic.Int64
-	for range 40 {
+	for range 20 {
 		b := newBacklog(endless{}, &all)
-		b.take()
+		b.take(backlogLimit)
+		b.take(backlogAhead)
 		if n := b.kept.Len(); n > backlogLimit+32<<10 {
 			t.Errorf("%d bytes of one session", n)
 		}

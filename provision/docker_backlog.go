@@ -11,14 +11,16 @@ import (
 	"github.com/moby/moby/client"
 )
 
-// A daemon closes the pipes of a program 2 s after its end, read or not: what does not fit into its buffers by then is
-// lost, and the status says nothing. So where the client is slow, the gateway looks whether the program has ended, and takes
-// what the daemon still holds into its own memory, in time.
+// A daemon closes the pipes of a program 2 s after its end, read or not: what does not fit into its buffers by then is lost,
+// and the status says nothing. Some also tell of no other program's end in the container, until that output is taken. So
+// where the client is slow, the gateway looks whether the program has ended, and takes what the daemon still holds into its
+// own memory, in time.
 const (
 	backlogEvery  = 250 * time.Millisecond
 	backlogAnswer = time.Second // that a daemon may take
-	backlogLimit  = 4 << 20     // a daemon holds 1.3 MiB of each stream; the rest is what a child left behind goes on to write
-	backlogsLimit = 64 << 20    // of all sessions
+	backlogAhead  = 2 << 20     // kept of a program that may still run
+	backlogLimit  = 6 << 20     // of one that has ended: a daemon holds 1.3 MiB of each stream, and a child left behind may go on
+	backlogsLimit = 64 << 20    // of all
 )
 
 // backlog is the output of one program as the daemon sends it. One goroutine reads it; take reads ahead of that one while
@@ -75,16 +77,15 @@ func (b *backlog) behind() bool {
 	return !b.reading && b.err == nil
 }
 
-// take keeps what comes until the end of it, or a limit.
-func (b *backlog) take() {
+// take keeps what comes until the end of it, or until so much is kept.
+func (b *backlog) take(limit int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := make([]byte, 32<<10)
-	for taken := 0; !b.reading && b.err == nil && taken < backlogLimit && b.all.Load() < backlogsLimit; {
+	for !b.reading && b.err == nil && b.kept.Len() < limit && b.all.Load() < backlogsLimit {
 		n, _ := b.read(p)
 		b.kept.Write(p[:n])
 		b.all.Add(int64(n))
-		taken += n
 	}
 }
 
@@ -100,15 +101,21 @@ func (b *backlog) drop() {
 // may wait for us: newer ones lock a program that has ended until its output is through.
 func (s *session) hurry(ctx context.Context, b *backlog) {
 	for pause(ctx, backlogEvery) == nil {
-		if b.behind() && !s.running(ctx) {
-			b.take()
+		if !b.behind() {
+			continue
+		}
+		switch runs, err := s.runs(ctx); {
+		case err != nil:
+			b.take(backlogAhead)
+		case !runs:
+			b.take(backlogLimit)
 		}
 	}
 }
 
-func (s *session) running(ctx context.Context) bool {
+func (s *session) runs(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, backlogAnswer)
 	defer cancel()
 	i, err := s.d.api.ExecInspect(ctx, s.exec, client.ExecInspectOptions{})
-	return err == nil && i.Running
+	return i.Running, err
 }

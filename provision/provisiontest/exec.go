@@ -149,27 +149,7 @@ var execTests = []test{
 		s := h.up(t)
 		var all sync.WaitGroup
 		for _, stream := range []string{"STDOUT", "STDERR"} {
-			all.Go(func() {
-				late := &latecomer{begin: make(chan struct{}), ended: make(chan struct{})}
-				var status int
-				var err error
-				all.Go(func() {
-					status, err = h.Engine.Exec(t.Context(), s.ID, cloud.Exec{Argv: []string{"perl", "-e", filler, stream}, Stdout: late, Stderr: late})
-					close(late.ended)
-				})
-				var written int
-				eventually(t, stream+" is full", func() bool {
-					b, _ := os.ReadFile(filepath.Join(s.Home, stream))
-					written, _ = strconv.Atoi(string(b))
-					return written > 0
-				})
-				time.Sleep(3 * time.Second) // a daemon gives up after 2
-				close(late.begin)
-				<-late.ended
-				if err != nil || status != 8 || !bytes.Equal(late.got.Bytes(), count(written)) {
-					t.Errorf("%s: status %d, %v, %d bytes, want %d", stream, status, err, late.got.Len(), written)
-				}
-			})
+			all.Go(func() { h.fill(t, s, stream) })
 		}
 		all.Wait()
 	}},
@@ -270,6 +250,33 @@ const filler = `
 	open F, ">", "$name.new" and print F $written and close F and rename "$name.new", $name or die;
 	exit 8;`
 
+// fill wants all that the filler wrote, though nobody takes any of it until long after its end, and the ends of other programs
+// at once.
+func (h Harness) fill(t *testing.T, s cloud.Spec, stream string) {
+	late := &latecomer{begin: make(chan struct{})}
+	ended := make(chan result, 1)
+	go func() {
+		status, err := h.Engine.Exec(t.Context(), s.ID, cloud.Exec{Argv: []string{"perl", "-e", filler, stream}, Stdout: late, Stderr: late})
+		ended <- result{status: status, err: err}
+	}()
+	written := 0
+	eventually(t, stream+" is full", func() bool {
+		b, _ := os.ReadFile(filepath.Join(s.Home, stream))
+		written, _ = strconv.Atoi(string(b))
+		return written > 0
+	})
+	time.Sleep(3 * time.Second) // a daemon gives up after 2
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	if r := h.exec(ctx, s, "exit 3", nil); r.err != nil || r.status != 3 {
+		t.Errorf("beside full %s: %+v", stream, r)
+	}
+	close(late.begin)
+	if r := <-ended; r.err != nil || r.status != 8 || !bytes.Equal(late.got.Bytes(), count(written)) {
+		t.Errorf("%s: %+v, %d bytes, want %d", stream, r, late.got.Len(), written)
+	}
+}
+
 // count is what the filler writes.
 func count(n int) []byte {
 	var b bytes.Buffer
@@ -281,8 +288,8 @@ func count(n int) []byte {
 
 // latecomer takes nothing before begin is closed.
 type latecomer struct {
-	begin, ended chan struct{}
-	got          bytes.Buffer
+	begin chan struct{}
+	got   bytes.Buffer
 }
 
 func (l *latecomer) Write(p []byte) (int, error) {
