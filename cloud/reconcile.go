@@ -11,40 +11,9 @@ import (
 const (
 	reconcileEvery = 3 * time.Minute
 	watchAgain     = time.Second // after the engine's event stream broke
-	healAfter      = 2 * time.Second
-	healAtMost     = 5 * time.Minute
-	maxDeaths      = 6 // in a row; then a site is failed
-	failedAtMost   = time.Hour
 	turnTime       = 10 * time.Second
 	atOnce         = 4 // sites brought up or down at the same time
-	repairsKept    = 50
 )
-
-// Repair is one thing that Reconcile put right.
-type Repair struct {
-	Time time.Time `json:"time"`
-	Text string    `json:"text"`
-}
-
-type repairs struct {
-	mu   sync.Mutex
-	list []Repair
-}
-
-func (r *repairs) add(now time.Time, text string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = append(r.list, Repair{now.UTC(), text})
-	if extra := len(r.list) - repairsKept; extra > 0 {
-		r.list = r.list[extra:]
-	}
-}
-
-func (r *repairs) all() []Repair {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]Repair{}, r.list...)
-}
 
 // Run keeps the world as the store says until ctx ends: it reconciles at once, when the engine comes back, and
 // every few minutes, and brings up again what died.
@@ -286,99 +255,4 @@ func (c *Cloud) giveUp(ctx context.Context, id string) {
 	if err != nil && ctx.Err() == nil {
 		c.Log.Warn("site not given up", "site", s.Name, "err", err)
 	}
-}
-
-// deaths remembers which sites died by themselves, and when. The zero value is ready.
-type deaths struct {
-	mu   sync.Mutex
-	last map[string]death
-}
-
-type death struct {
-	at   time.Time
-	wait time.Duration // until it is brought up again
-	dead bool          // it is not up yet
-	many int           // in a row
-
-	// Of a site that did not come up, which is no death:
-	pause time.Duration
-	next  time.Time // it is not tried again before
-}
-
-// another notes a death and returns how long to wait before the site is brought up again: first at the beginning,
-// doubled with each death, forgotten after a while; or that it is hopeless.
-func (d *deaths) another(id string, now time.Time, first time.Duration) (delay time.Duration, hopeless bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.last == nil {
-		d.last = map[string]death{}
-	}
-	l := d.last[id]
-	if l.wait == 0 || now.Sub(l.at) > 2*healAtMost {
-		l.wait, l.many = first/2, 0
-	}
-	l = death{at: now, wait: min(2*l.wait, healAtMost), dead: true, many: l.many + 1}
-	d.last[id] = l
-	return l.wait, l.many >= maxDeaths
-}
-
-// failed notes that a site did not come up. The next Reconcile tries it once more, the one after it in six minutes: each
-// try of a site that cannot come up takes its time from those that can.
-func (d *deaths) failed(id string, now time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.last == nil {
-		d.last = map[string]death{}
-	}
-	l := d.last[id]
-	l.next = now.Add(l.pause)
-	l.pause = min(max(2*l.pause, 2*reconcileEvery), failedAtMost)
-	d.last[id] = l
-}
-
-// leave reports whether a failed site is to be left alone: it is hopeless, or its time has not come.
-func (d *deaths) leave(id string, now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	l := d.last[id]
-	return l.many >= maxDeaths || now.Before(l.next)
-}
-
-// up is over for a site that came up.
-func (d *deaths) up(id string) {
-	d.over(id)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if l, ok := d.last[id]; ok {
-		l.pause, l.next = 0, time.Time{}
-		d.last[id] = l
-	}
-}
-
-func (d *deaths) over(id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if l, ok := d.last[id]; ok {
-		l.dead = false
-		d.last[id] = l
-	}
-}
-
-// forget is for a site that somebody stopped or started, which is no death.
-func (d *deaths) forget(id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.last, id)
-}
-
-func (d *deaths) dead(id string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.last[id].dead
-}
-
-func (c *Cloud) repaired(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	c.Log.Info("repaired", "what", text)
-	c.repairs.add(c.Now(), text)
 }
