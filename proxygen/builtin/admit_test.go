@@ -263,6 +263,7 @@ func TestSlowConnections(t *testing.T) {
 	var open []net.Conn
 	for i := range many {
 		conn := w.raw()
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Minute)) // they are many
 		if i%2 == 0 {
 			_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: page.test\r\nX-A: ")
 		}
