@@ -79,6 +79,15 @@ func TestHTTP3(t *testing.T) {
 			t.Errorf("hit %+v", h)
 		}
 	}
+	elsewhere, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://page.test/", nil)
+	check(t, err)
+	elsewhere.Host = "blog.test" // over the connection for page.test
+	res, err := client.Do(elsewhere)
+	check(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("a host unlike the connection's is answered %d", res.StatusCode)
+	}
 	if _, err := client.Get("https://nobody.test/"); err == nil {
 		t.Error("a certificate for a host that is not there")
 	}
