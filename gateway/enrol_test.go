@@ -245,11 +245,12 @@ func TestVisitorGoes(t *testing.T) {
 // TestVisitorTime: the time for a login is longer while a code lives, and no longer.
 func TestVisitorTime(t *testing.T) {
 	t.Parallel()
+	const login = 5 * time.Second
 	d := newDesk()
-	w := newWorldWith(t, gateway.Limits{Login: 2 * time.Second}, entries{school: d})
-	start := time.Now()
+	w := newWorldWith(t, gateway.Limits{Login: login}, entries{school: d})
+	start := time.Now() // before the connection, so that the prompt outlives the time for it
 	c, _, err := w.visitor("a", func(string, string) string {
-		for time.Since(start) < 3*time.Second { // longer than Login
+		for time.Since(start) < login+time.Second {
 			time.Sleep(10 * time.Millisecond)
 		}
 		go func() { d.nod <- jean("jean") }()

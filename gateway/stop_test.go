@@ -18,7 +18,7 @@ import (
 // and a half-done login.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, gateway.Limits{Grace: 500 * time.Millisecond})
+	w := newWorld(t, gateway.Limits{Grace: 8 * time.Second})
 	ada := w.person("ada")
 	site := ada.site("blog", cloud.PHP)
 	idle, half := ada.dial(site), w.wire()
