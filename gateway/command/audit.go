@@ -84,7 +84,7 @@ func (j *job) printEvent(e cloud.Event) error {
 	if e.As != "" {
 		who += " as " + e.As
 	}
-	text := fmt.Sprintf("%s  %-16s  %-15s  %-28s  %s", e.Time.In(j.Cloud.Now().Location()).Format(time.DateTime),
+	text := fmt.Sprintf("%s  %-20s  %-15s  %-28s  %s", e.Time.In(j.Cloud.Now().Location()).Format(time.DateTime),
 		visible(who), visible(string(e.Action)), visible(e.Target), visible(e.Result))
 	if e.Path != "" {
 		text += fmt.Sprintf(" %q %d bytes", e.Path, e.Bytes)

@@ -76,7 +76,7 @@ func (j *job) printImport(v importView) {
 	for _, r := range v.Refused {
 		j.say("line %d: %s", r.Line, strings.TrimSuffix(r.Message+"; "+r.Hint, "; "))
 	}
-	fmt.Fprintf(j.Stdout, "%d accounts and %d sites made, %d lines were there already, %d refused\n", v.Accounts, v.Sites, v.Same, len(v.Refused))
+	fmt.Fprintf(j.Stdout, "made: %d accounts, %d sites; there already: %d; refused: %d\n", v.Accounts, v.Sites, v.Same, len(v.Refused))
 }
 
 // read takes the rows and the lines they stand on. A row of another shape is refused, a table without its header is none.
