@@ -68,22 +68,12 @@ func (d *deaths) leave(id string, now time.Time) bool {
 	return l.many >= maxDeaths || now.Before(l.next)
 }
 
-// up is over for a site that came up.
+// up ends it for a site that came up.
 func (d *deaths) up(id string) {
-	d.over(id)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l, ok := d.last[id]; ok {
-		l.pause, l.next = 0, time.Time{}
-		d.last[id] = l
-	}
-}
-
-func (d *deaths) over(id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if l, ok := d.last[id]; ok {
-		l.dead = false
+		l.dead, l.pause, l.next = false, 0, time.Time{}
 		d.last[id] = l
 	}
 }

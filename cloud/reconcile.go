@@ -49,7 +49,9 @@ func (c *Cloud) watch(ctx context.Context) error {
 func (c *Cloud) changed(ctx context.Context, id string, runs func() bool) {
 	sure := c.sure.of(id) // before the look: where a start comes in between, the stop was not of what is there now
 	if runs() {
-		c.deaths.over(id)
+		if c.deaths.dead(id) { // it is open to visitors once its web server was seen
+			c.healing.Go(func() { c.recheck(ctx, id) })
+		}
 		return
 	}
 	if s, ok := c.published(id); !ok || s.State != Running {

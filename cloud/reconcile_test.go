@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -93,6 +94,44 @@ func TestASiteThatDiesComesBack(t *testing.T) {
 			release()
 		}
 		return err == nil
+	})
+}
+
+// TestAStartIsNoWayInYetRegression: a site that died is being started again, which the engine tells before its web server
+// listens.
+func TestAStartIsNoWayInYetRegression(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld(t)
+	c := w.openWith(nil, func(o *cloud.Options) { o.HealAfter = time.Millisecond })
+	alice := w.person(c, "alice")
+	s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "blog", Type: cloud.PHP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, c)
+	w.engine.SlowUp(500 * time.Millisecond)
+	soon(t, "a hold on a dead site fails", func() bool {
+		w.engine.Die(s.ID)
+		_, release, err := c.Hold(ctx, s.ID)
+		if err == nil {
+			release()
+		}
+		return cloud.KindOf(err) == cloud.Unavailable
+	})
+	w.engine.Tell(s.ID, true)
+	soon(t, "the site is held again", func() bool {
+		at, release, err := c.Hold(ctx, s.ID)
+		if err != nil {
+			return false
+		}
+		defer release()
+		conn, err := net.Dial("tcp", at.String())
+		if err != nil {
+			t.Fatalf("a visitor is led where nobody listens yet: %v", err)
+		}
+		conn.Close()
+		return true
 	})
 }
 

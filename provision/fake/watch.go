@@ -62,6 +62,13 @@ func (e *Engine) runs(id string) bool {
 	return s != nil && s.server != nil
 }
 
+// Tell tells all watchers of a start or a stop. An engine tells of a start before the site's web server listens.
+func (e *Engine) Tell(id string, running bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tell(id, running)
+}
+
 // tell tells all watchers, with e.mu held. One that is far behind is cut off rather than waited for.
 func (e *Engine) tell(id string, running bool) {
 	for w := range e.watchers {
