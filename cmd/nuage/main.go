@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,8 @@ type program struct {
 	stdout, stderr io.Writer
 	// fault, if set, is called at each step of a create and a delete; tests end the process there.
 	fault func(step string)
+	// healAfter is how soon a site that died is started again; 0: as usual. Tests have no time.
+	healAfter time.Duration
 }
 
 // exit is an error that only carries a status: all there was to say was said.

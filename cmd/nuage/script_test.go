@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -17,6 +18,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"nuage": func() {
 		p := program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, fault: dieAt(os.Getenv("NUAGE_FAULT"))}
+		p.healAfter, _ = time.ParseDuration(os.Getenv("NUAGE_HEAL_AFTER"))
 		os.Exit(p.run(os.Args[1:]))
 	}})
 }

@@ -84,6 +84,9 @@ func (p *program) serve(ctx context.Context, c config) error {
 		return err
 	}
 	defer h.close()
+	if p.healAfter > 0 {
+		h.cloud.HealAfter = p.healAfter
+	}
 	return h.run(ctx, p.stderr)
 }
 
