@@ -221,22 +221,42 @@ func (s *stage) post(path string) error {
 	return nil
 }
 
-// clean removes all that the stage made.
+// clean removes all that the stage made. The engine may still be at a start that the gateway began, so it is asked until nothing is
+// left.
 func (s *stage) clean() {
-	_ = s.stop()
-	label := "label=nuage.data=" + s.dir + "/data"
-	for _, kind := range []struct{ list, remove []string }{
-		{[]string{"ps", "-aq"}, []string{"rm", "-f"}},
-		{[]string{"network", "ls", "-q"}, []string{"network", "rm"}},
-	} {
-		out, _ := exec.Command("docker", append(kind.list, "--filter", label)...).Output()
-		if ids := strings.Fields(string(out)); len(ids) > 0 {
-			_ = exec.Command("docker", append(kind.remove, ids...)...).Run()
+	if err := s.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "density: the gateway:", err)
+	}
+	var left []string
+	for end := time.Now().Add(patient); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if left = s.sweep(); len(left) == 0 {
+			break
 		}
+	}
+	if len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "density: left behind:", strings.Join(left, " "))
 	}
 	sum := sha256.Sum256([]byte(s.dir + "/data"))
 	_ = exec.Command("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4])).Run()
 	_ = os.RemoveAll(s.dir)
+}
+
+// sweep removes containers and networks, and returns what there was to remove.
+func (s *stage) sweep() (found []string) {
+	for _, kind := range []struct{ list, remove []string }{
+		{[]string{"ps", "-aq"}, []string{"rm", "-f"}},
+		{[]string{"network", "ls", "-q"}, []string{"network", "rm"}},
+	} {
+		out, err := exec.Command("docker", append(kind.list, "--filter", "label=nuage.data="+s.dir+"/data")...).Output()
+		if err != nil {
+			found = append(found, "docker: "+err.Error())
+		}
+		if ids := strings.Fields(string(out)); len(ids) > 0 {
+			found = append(found, ids...)
+			_ = exec.Command("docker", append(kind.remove, ids...)...).Run()
+		}
+	}
+	return found
 }
 
 // kib reads a line of a file in /proc, in KiB.
