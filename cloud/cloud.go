@@ -90,6 +90,7 @@ type Cloud struct {
 	holds   holds
 	leases  leases
 	wakes   wakes
+	chores  chan struct{} // full while atOnce are under way
 	rollout rollout
 	images  images
 	life    context.Context // until Close
@@ -137,7 +138,7 @@ func New(o Options) (*Cloud, error) {
 	if o.Fault == nil {
 		o.Fault = func(string) {}
 	}
-	c := &Cloud{Options: o, groups: map[string]Group{}, started: o.Now()}
+	c := &Cloud{Options: o, groups: map[string]Group{}, started: o.Now(), chores: make(chan struct{}, atOnce)}
 	c.domains = Domains{o.Domain}
 	for _, g := range o.Groups {
 		c.groups[g.Name] = g

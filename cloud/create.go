@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -168,7 +169,7 @@ func (c *Cloud) build(ctx context.Context, s *Site, progress func(string)) error
 	c.Fault("create.home")
 	s.State = Running
 	if s.Type == PHP {
-		progress("starting the container")
+		progress(c.starting())
 		era := c.sure.look()
 		if err := c.Engine.Up(ctx, c.spec(*s)); err != nil {
 			return err
@@ -182,6 +183,14 @@ func (c *Cloud) build(ctx context.Context, s *Site, progress func(string)) error
 	c.Fault("create.recorded")
 	progress("putting it on the web")
 	return c.Publish(ctx)
+}
+
+// starting is what a person reads who waits for a container.
+func (c *Cloud) starting() string {
+	if n := c.wakes.count(); n > atOnce {
+		return fmt.Sprintf("starting the container, while %d other sites wake", n)
+	}
+	return "starting the container"
 }
 
 // undo takes back a site that could not be made, also when ctx is over. What it cannot take back now,

@@ -34,7 +34,7 @@ func (c *Cloud) holdContainer(ctx context.Context, s Site, progress func(string)
 			WithHint("upload with sftp, or with scp without -O, or give it a container: %s", c.Door.SSH("site set "+s.Name+" type=php"))
 	}
 	if now, ok := c.published(s.ID); ok && now.State == Asleep && progress != nil {
-		progress("starting the container")
+		progress(c.starting())
 		defer progress("")
 	}
 	_, release, err = c.Hold(ctx, s.ID)

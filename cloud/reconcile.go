@@ -12,7 +12,7 @@ const (
 	reconcileEvery = 3 * time.Minute
 	watchAgain     = time.Second // after the engine's event stream broke
 	turnTime       = 10 * time.Second
-	atOnce         = 4 // sites brought up or down at the same time
+	atOnce         = 3 // sites that wake or are set right at the same time: an engine starts more, so that who makes a site has a place
 )
 
 // Run keeps the world as the store says until ctx ends: it reconciles at once, when the engine comes back, and
@@ -206,6 +206,11 @@ func (c *Cloud) revive(ctx context.Context, s Site, running bool) error {
 			return err
 		}
 	}
+	done, err := c.chore(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := c.raise(ctx, s); err != nil {
 		return err
 	}
@@ -223,6 +228,16 @@ func (c *Cloud) recheck(ctx context.Context, id string) {
 	}
 	if err := c.settle(ctx, s, true); err != nil && ctx.Err() == nil {
 		c.Log.Warn("site did not come up", "site", s.Name, "err", err)
+	}
+}
+
+// chore waits for a place among the starts that nobody has asked for by a verb.
+func (c *Cloud) chore(ctx context.Context) (done func(), err error) {
+	select {
+	case c.chores <- struct{}{}:
+		return func() { <-c.chores }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 

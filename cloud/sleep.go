@@ -113,44 +113,61 @@ func (w *wakes) count() int {
 	return len(w.current)
 }
 
+// ErrWaking is in the chain of the error of a site whose turn to wake has not come. Whoever asks again may find it awake.
+var ErrWaking = errors.New("the site is still waking up")
+
 // wake brings up a site that sleeps. What it finds awake is well.
 func (c *Cloud) wake(ctx context.Context, id string) error {
-	return c.wakes.join(ctx, id, func() (err error) {
-		start := c.Now()
+	return c.wakes.join(ctx, id, func() error {
 		ctx, cancel := context.WithTimeout(c.life, c.WakeTime)
 		defer cancel()
-		release, err := c.locks.take(ctx, id)
-		if err != nil {
-			return err
-		}
-		defer release()
-		s, err := c.byID(ctx, id)
-		switch {
-		case err != nil:
-			return err
-		case c.unsure(s):
-			return c.confirm(ctx, s)
-		case s.State != Asleep:
-			return nil
-		}
-		defer func() {
-			c.Witness.Woke(c.Now().Sub(start), err)
-			if err != nil && c.life.Err() == nil { // no verb tells of it
-				c.Log.Warn("site did not wake", "site", s.Name, "err", err, "cause", errors.Unwrap(err))
-			}
-		}()
-		if err := c.Engine.Ping(ctx); err != nil {
-			return err
-		}
-		s.State = Running
-		if err := c.rise(ctx, s); err != nil {
-			return err
-		}
-		c.holds.touch(id, c.Now())
-		_, err = c.renew(ctx, s, false)
-		if err != nil && ctx.Err() != nil { // it took too long: whoever asks next wakes it again
-			err = errors.Join(err, c.become(context.WithoutCancel(ctx), s, Asleep))
+		err := c.wakeNow(ctx, id)
+		if err != nil && ctx.Err() != nil && c.life.Err() == nil {
+			return Errorf(Unavailable, "many sites are starting, and this one has not come up yet").
+				WithHint("try again in a moment").Because(errors.Join(ErrWaking, err))
 		}
 		return err
 	})
+}
+
+func (c *Cloud) wakeNow(ctx context.Context, id string) (err error) {
+	start := c.Now()
+	release, err := c.locks.take(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer release()
+	done, err := c.chore(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	s, err := c.byID(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case c.unsure(s):
+		return c.confirm(ctx, s)
+	case s.State != Asleep:
+		return nil
+	}
+	defer func() {
+		c.Witness.Woke(c.Now().Sub(start), err)
+		if err != nil && c.life.Err() == nil { // no verb tells of it
+			c.Log.Warn("site did not wake", "site", s.Name, "err", err, "cause", errors.Unwrap(err))
+		}
+	}()
+	if err := c.Engine.Ping(ctx); err != nil {
+		return err
+	}
+	s.State = Running
+	if err := c.rise(ctx, s); err != nil {
+		return err
+	}
+	c.holds.touch(id, c.Now())
+	_, err = c.renew(ctx, s, false)
+	if err != nil && ctx.Err() != nil { // it took too long: whoever asks next wakes it again
+		err = errors.Join(err, c.become(context.WithoutCancel(ctx), s, Asleep))
+	}
+	return err
 }

@@ -2,7 +2,10 @@ package cloud_test
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -124,6 +127,55 @@ func TestNobodyIsLedToASiteOnItsWayUpRegression(t *testing.T) {
 			t.Error(err)
 		}
 		w.engine.SlowUp(0)
+	}
+}
+
+// TestSitesWakeAFewAtATime, and who makes one meanwhile does not wait for them.
+func TestSitesWakeAFewAtATime(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	w := newWorld(t)
+	c := w.openWith(nil, func(o *cloud.Options) { o.Groups[0].Idle, o.Groups[0].MaxSites = time.Second, 20 })
+	alice := w.person(c, "alice")
+	var sites []cloud.Site
+	for n := range 16 {
+		s, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: fmt.Sprintf("blog%d", n)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sites = append(sites, s)
+	}
+	run(t, c)
+	for _, s := range sites {
+		c.asleep(t, alice, s.Name)
+	}
+	w.engine.SlowUp(500 * time.Millisecond)
+	var visitors sync.WaitGroup
+	for _, s := range sites {
+		visitors.Go(func() {
+			_, release, err := c.Hold(ctx, s.ID)
+			if err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+				return
+			}
+			release()
+		})
+	}
+	soon(t, "sites wake", func() bool { return w.engine.Most() > 1 })
+	var told []string
+	_, err := c.CreateSite(ctx, alice, cloud.NewSite{Name: "more", Progress: func(step string) { told = append(told, step) }})
+	if err != nil {
+		t.Error(err)
+	}
+	if status, err := c.Status(ctx, operator); err != nil || status.Waking == 0 {
+		t.Errorf("whoever makes a site waits for those that wake: %d left, %v", status.Waking, err)
+	}
+	if got := strings.Join(told, ", "); !regexp.MustCompile("starting the container, while [0-9]+ other sites wake").MatchString(got) {
+		t.Errorf("told %q", got)
+	}
+	visitors.Wait()
+	if most := w.engine.Most(); most > 4 { // one of them was made
+		t.Errorf("%d started at once", most)
 	}
 }
 

@@ -2,6 +2,7 @@ package cloud_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -291,8 +292,8 @@ func TestAWakeThatTakesTooLong(t *testing.T) {
 	run(t, c)
 	c.asleep(t, alice, "blog")
 	w.engine.SlowUp(time.Minute)
-	if _, _, err := c.Hold(context.Background(), s.ID); err == nil {
-		t.Error("it is up")
+	if _, _, err := c.Hold(context.Background(), s.ID); cloud.KindOf(err) != cloud.Unavailable || !errors.Is(err, cloud.ErrWaking) {
+		t.Errorf("the visitor is told %v, not to come again", err)
 	}
 	w.engine.SlowUp(0)
 	if state := c.state(t, alice, "blog"); state != cloud.Asleep {

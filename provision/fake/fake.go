@@ -31,6 +31,8 @@ type Engine struct {
 	failUp   error
 	slowUp   time.Duration
 	ups      map[string]int
+	rising   int               // starts under way
+	most     int               // of them at once
 	images   map[string]string // names that lead to another image than that of their own name
 	broken   map[string]bool   // images
 	before   map[string]*site  // put aside by an Update, by id
@@ -100,6 +102,25 @@ func (e *Engine) Ups(id string) int {
 	return e.ups[id]
 }
 
+// Most is how many starts were under way at once so far.
+func (e *Engine) Most() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.most
+}
+
+// rise counts a start that is under way.
+func (e *Engine) rise() (done func()) {
+	add := func(n int) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.rising += n
+		e.most = max(e.most, e.rising)
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
 // Spec is what a site's container was last made of.
 func (e *Engine) Spec(id string) cloud.Spec {
 	e.mu.Lock()
@@ -146,6 +167,7 @@ func (e *Engine) bring(ctx context.Context, spec cloud.Spec, may func(string) bo
 	if err != nil || s.madeFrom(spec) && s.running(e) {
 		return err
 	}
+	defer e.rise()()
 	if slow > 0 {
 		select {
 		case <-time.After(slow):
