@@ -90,12 +90,13 @@ func (p *Proxy) forward(x *exchange, route cloud.Route) {
 		p.show(x, p.tooLarge())
 		return
 	}
-	at, release, err := p.hold(x.request, route)
+	at, answered, release, err := p.hold(x.request, route)
 	if err != nil {
 		p.refuse(x, route, err)
 		return
 	}
 	defer release()
+	defer answered()
 	ctx, cancel := context.WithCancelCause(x.request.Context())
 	defer cancel(nil)
 	// A site that says no type has its reasons: net/http must not guess one.
@@ -108,6 +109,7 @@ func (p *Proxy) forward(x *exchange, route cloud.Route) {
 		BufferPool:    p.buffers,
 		ErrorLog:      p.debugLog(),
 		ModifyResponse: func(res *http.Response) error {
+			answered()
 			if res.StatusCode < 100 {
 				return errNonsense // net/http panics on it
 			}
@@ -121,12 +123,12 @@ func (p *Proxy) forward(x *exchange, route cloud.Route) {
 	proxy.ServeHTTP(x, x.request.WithContext(ctx))
 }
 
-// hold holds the site. One that sleeps has to wake first, and one that is gone has to come again: a browser is told after a second, by a page that asks again;
-// other programs wait for longer.
-func (p *Proxy) hold(r *http.Request, route cloud.Route) (at netip.AddrPort, release func(), err error) {
+// hold holds the site. One that sleeps has to wake first, one that is gone has to come again, and one at rest has to wait for its turn: a browser is told
+// after a second, by a page that asks again; other programs wait for longer. answered is to be called once the site answers.
+func (p *Proxy) hold(r *http.Request, route cloud.Route) (at netip.AddrPort, answered, release func(), err error) {
 	if route.State == cloud.Asleep {
 		if err := p.mayWake(r, route); err != nil {
-			return at, nil, err
+			return at, nil, nil, err
 		}
 	}
 	patience := p.wake
@@ -135,11 +137,15 @@ func (p *Proxy) hold(r *http.Request, route cloud.Route) (at netip.AddrPort, rel
 	}
 	ctx, cancel := context.WithTimeoutCause(r.Context(), patience, errWaking)
 	defer cancel()
-	at, release, err = p.sites.Hold(ctx, route.SiteID)
+	if at, release, err = p.sites.Hold(ctx, route.SiteID); err == nil {
+		if answered, err = p.stirs.enter(ctx, route.SiteID, p.now); err != nil {
+			release()
+		}
+	}
 	if err != nil && context.Cause(ctx) == errWaking {
 		err = errWaking
 	}
-	return at, release, err
+	return at, answered, release, err
 }
 
 // keepHTTPS mends a redirect to the site itself that the container, which sees plain HTTP only, made without the s.

@@ -91,3 +91,10 @@ func (p *Proxy) Crowding() (n int) {
 }
 
 func (p *Proxy) AnnounceQUIC(port int) { p.quicPort = port }
+
+// Stir lets only so many sites at rest begin at once.
+func (p *Proxy) Stir(atOnce int, limit time.Duration) {
+	l := p.limits
+	l.stirs, l.stirLimit = atOnce, limit
+	p.stirs = newStirs(l)
+}

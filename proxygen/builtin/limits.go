@@ -1,6 +1,9 @@
 package builtin
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 // limits bound what one client or one site can make us keep. There is no limit on the length in time of a body: an upload
 // over a slow line may take a day, as long as it moves. How many may do so is bounded.
@@ -16,6 +19,9 @@ type limits struct {
 	wakePage       time.Duration // a browser waits for a site to wake; then it gets a page that asks again
 	wake           time.Duration // other programs wait for it
 	wakes          int           // sites that one client wakes in a minute
+	stirs          int           // sites at rest whose PHP begins at once
+	stirLimit      time.Duration // for its first answer; then the next may begin
+	rests          time.Duration // without a request; less than the minute after which the standard image ends PHP
 	containerIdle  time.Duration // of a kept connection; less than the 5 s after which Apache closes it
 	containerKept  int           // idle connections kept for each container
 	homeKept       time.Duration // open, for the requests that come meanwhile
@@ -38,6 +44,9 @@ var defaults = limits{
 	wakePage:       time.Second,
 	wake:           25 * time.Second,
 	wakes:          30,
+	stirs:          2 * runtime.NumCPU(),
+	stirLimit:      3 * time.Second,
+	rests:          50 * time.Second,
 	containerIdle:  3 * time.Second,
 	containerKept:  64,
 	homeKept:       time.Second,

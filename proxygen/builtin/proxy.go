@@ -99,6 +99,7 @@ type Proxy struct {
 	asked     atomic.Int64
 	robots    []string // in lower case
 	wakers    wakers
+	stirs     *stirs
 }
 
 var _ cloud.Publisher = (*Proxy)(nil)
@@ -122,6 +123,7 @@ func New(o Options) *Proxy {
 		buffers:   &buffers{sync.Pool{New: newBuffer}},
 		homes:     newHomes(o.Sites, defaults.homeKept),
 		cache:     newCache(cacheSize),
+		stirs:     newStirs(defaults),
 		passwords: newPasswords(),
 		robots:    lowered(o.Robots),
 		quicPort:  o.QUICPort,
@@ -229,7 +231,7 @@ func (p *Proxy) answer(x *exchange) {
 // refuse shows why the cloud did not give a site.
 func (p *Proxy) refuse(x *exchange, route cloud.Route, err error) {
 	switch {
-	case errors.Is(err, errWaking):
+	case errors.Is(err, errWaking), errors.Is(err, cloud.ErrWaking):
 		p.show(x, p.waking(route))
 		return
 	case errors.Is(err, errRobot):
