@@ -34,15 +34,21 @@ func newDaemon(from string) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{dir: dir}
-	d.api = &http.Client{Timeout: patient, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", d.socket())
-	}}}
+	d := daemonIn(dir)
 	if err := errors.Join(os.WriteFile(dir+"/daemon.json", []byte("{}"), 0o600), d.start(), d.load(from)); err != nil {
 		d.clean()
 		return nil, err
 	}
 	return d, nil
+}
+
+// daemonIn is one that listens, or will, in a directory.
+func daemonIn(dir string) *daemon {
+	d := &daemon{dir: dir}
+	d.api = &http.Client{Timeout: patient, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", d.socket())
+	}}}
+	return d
 }
 
 func (d *daemon) socket() string { return d.dir + "/docker.sock" }

@@ -27,6 +27,7 @@ type stage struct {
 	dir, data string
 	daemon    *daemon
 	engine    string // docker or none
+	network   string
 	chance    *rand.Rand
 	people    []*person
 	visitors  visitors
@@ -47,7 +48,7 @@ func newStage(p plan, d *daemon) (*stage, error) {
 	if p.nuage, err = filepath.Abs(p.nuage); err != nil {
 		return nil, err
 	}
-	s := &stage{plan: p, dir: dir, data: dir + "/data", daemon: d, engine: "docker", chance: rand.New(rand.NewPCG(p.seed, 0))}
+	s := &stage{plan: p, dir: dir, data: dir + "/data", daemon: d, engine: "docker", network: "10.203.0.0/16", chance: rand.New(rand.NewPCG(p.seed, 0))}
 	s.visitors.web = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	return s, os.Mkdir(s.data, 0o700)
 }
@@ -55,7 +56,7 @@ func newStage(p plan, d *daemon) (*stage, error) {
 // config is short of everything: sites fall asleep in the middle of the work.
 func (s *stage) config() error {
 	text := fmt.Sprintf("data = %q\ndomain = %q\n[ssh]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"127.0.0.1:0\"\ntls = \"127.0.0.1:0\"\nmax_per_client = 10000\nmax_per_site = 10000\nmax_wakes = 100000\n"+
-		"[engine]\nkind = %q\nhost = %q\n[groups.students]\nnetwork = \"10.203.0.0/16\"\nmax_sites = %d\nidle = \"2s\"\nmax_idle = \"never\"\n", s.data, domain, s.engine, s.daemon.host(), maxSites)
+		"[engine]\nkind = %q\nhost = %q\n[groups.students]\nnetwork = %q\nmax_sites = %d\nidle = \"2s\"\nmax_idle = \"never\"\n", s.data, domain, s.engine, s.daemon.host(), s.network, maxSites)
 	return os.WriteFile(s.dir+"/nuage.toml", []byte(text), 0o600)
 }
 
@@ -156,6 +157,16 @@ func (s *stage) clean() error {
 	if s.gateway != nil {
 		s.stop()
 	}
+	var err error
+	if s.engine != "none" {
+		err = s.sweep()
+	}
+	_ = syscall.Unmount(s.data, syscall.MNT_DETACH) // where it is a disk of its own
+	return errors.Join(err, os.RemoveAll(s.dir))
+}
+
+// sweep removes what there is of sites on the engine.
+func (s *stage) sweep() error {
 	all, err := s.daemon.containers(s.data)
 	for _, k := range all {
 		_, failed := s.daemon.docker("rm", "-f", k.ID)
@@ -167,8 +178,7 @@ func (s *stage) clean() error {
 		_, failed := s.daemon.docker("network", "rm", n.ID)
 		err = errors.Join(err, failed)
 	}
-	_ = syscall.Unmount(s.data, syscall.MNT_DETACH) // where it is a disk of its own
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return err
 }
 
 // journal keeps the end of what the gateway logged.
