@@ -39,6 +39,7 @@ var parts = []part{
 	{"crowd", plan.crowd},
 	{"weigh", plan.weigh},
 	{"bear", plan.bear},
+	{"storm", plan.storm},
 }
 
 func main() {
@@ -50,7 +51,7 @@ func main() {
 	flag.IntVar(&p.creates, "creates", 5, "sites made while none runs, and while all do")
 	flag.DurationVar(&p.visits, "visits", 5*time.Minute, "for how long each running site is visited once a second")
 	flag.DurationVar(&p.rest, "rest", 80*time.Second, "for how long sites are left alone before they are weighed")
-	flag.StringVar(&p.parts, "parts", "all", "what to measure: start,wake,crowd,weigh,bear")
+	flag.StringVar(&p.parts, "parts", "all", "what to measure: start,wake,crowd,weigh,bear,storm")
 	flag.StringVar(&p.nuage, "nuage", "bin/nuage", "the program")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)

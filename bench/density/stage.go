@@ -169,7 +169,7 @@ func (s *stage) visit(site string) error {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", site, resp.Status)
+		return newRefusal(site, resp)
 	}
 	return nil
 }
