@@ -90,7 +90,7 @@ func status(err error) int {
 
 // until repeats a command of the script's until it works: until docker ps …, until as owner …, until get …
 func until(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(repeat(ts, 30*time.Second, args))
+	ts.Check(repeat(ts, time.Minute, args))
 }
 
 // within is until where the time is what is tested: within 5s sh -c …. A machine that others use gets more of it, by ten

@@ -83,7 +83,7 @@ func serveScript(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func (g *gatewayUnderTest) waitReady(ts *testscript.TestScript) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		log, err := os.ReadFile(g.log)
 		ts.Check(err)
 		for _, line := range strings.Split(string(log), "\n") {
@@ -131,7 +131,7 @@ func stopScript(ts *testscript.TestScript, _ bool, args []string) {
 	g.process.Process.Signal(signal) // it may have ended by itself
 	select {
 	case <-g.stopped:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		ts.Fatalf("the gateway does not stop")
 	}
 	if status := g.process.ProcessState.ExitCode(); signal == syscall.SIGTERM && status != 0 {

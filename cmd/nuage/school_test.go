@@ -97,7 +97,7 @@ func visits(ts *testscript.TestScript, neg bool, args []string) {
 	screen := &terminalScreen{}
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = io.Copy(screen, tty) }()
-	kill := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
+	kill := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer kill.Stop()
 	if name != "-" {
 		g.browse(ts, screen, done, name, keys, tty)
@@ -105,7 +105,7 @@ func visits(ts *testscript.TestScript, neg bool, args []string) {
 	err = cmd.Wait()
 	select {
 	case <-done:
-	case <-time.After(2 * time.Second):
+	case <-time.After(10 * time.Second):
 	}
 	ts.Check(os.WriteFile(g.path("screen"), []byte(strings.ReplaceAll(screen.String(), "\r", "")), 0o600))
 	if (err != nil) != neg {
@@ -116,11 +116,11 @@ func visits(ts *testscript.TestScript, neg bool, args []string) {
 // browse waits for a code, goes to the school with it, and presses Enter.
 func (g *gatewayUnderTest) browse(ts *testscript.TestScript, screen *terminalScreen, done chan struct{}, name, keys string, tty io.Writer) {
 	person, allow := strings.TrimPrefix(name, "!"), !strings.HasPrefix(name, "!")
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if found := shownCode.FindStringSubmatch(screen.unwrapped()); found != nil {
 			if keys != "" {
 				_, _ = io.WriteString(tty, keys+"\n")
-				for end := time.Now().Add(20 * time.Second); len(shownCode.FindAllString(screen.unwrapped(), -1)) < 2 && time.Now().Before(end); {
+				for end := time.Now().Add(time.Minute); len(shownCode.FindAllString(screen.unwrapped(), -1)) < 2 && time.Now().Before(end); {
 					time.Sleep(10 * time.Millisecond)
 				}
 			}

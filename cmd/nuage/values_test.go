@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -11,10 +12,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// ports sets variables to ports that are free: ports A B.
+// ports sets variables to ports that are free: ports A B. They are below those that the kernel gives to connections, which
+// would take them before the script's programs listen.
 func ports(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		var l net.Listener
+		var err error
+		for range 100 {
+			if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+				break
+			}
+		}
 		ts.Check(err)
 		defer l.Close() // once all are chosen, so that they differ
 		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))

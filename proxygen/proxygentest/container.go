@@ -21,7 +21,7 @@ import (
 // What a front of the tests is made with.
 const (
 	Body      = 1 << 20
-	ShortTime = 2 * time.Second
+	ShortTime = 5 * time.Second // a WebSocket is silent while a change is published
 )
 
 // container is a web server.

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -104,7 +105,7 @@ func (s *Server) run() error {
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for {
 		if _, err = s.get(ctx, s.Directory); err == nil {
@@ -152,18 +153,21 @@ func (s *Server) get(ctx context.Context, url string) ([]byte, error) {
 	return io.ReadAll(res.Body)
 }
 
+// twoPorts are below those that the kernel gives to connections, which would take them before the program listens.
 func twoPorts() (a, b string, err error) {
-	one, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
+	var found []string
+	for range 100 {
+		l, listenErr := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(20_000)))
+		if listenErr != nil {
+			err = listenErr
+			continue
+		}
+		defer l.Close()
+		if found = append(found, l.Addr().String()); len(found) == 2 {
+			return found[0], found[1], nil
+		}
 	}
-	defer one.Close()
-	two, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer two.Close()
-	return one.Addr().String(), two.Addr().String(), nil
+	return "", "", err
 }
 
 func selfSigned(cert, key string) error {
