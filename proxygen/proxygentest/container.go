@@ -213,7 +213,7 @@ func Leavers(t *testing.T, begin Make) {
 		}
 		select {
 		case <-left:
-		case <-time.After(ShortTime / 2): // before the proxy itself is out of patience
+		case <-time.After(ShortTime - time.Second): // before the proxy itself is out of patience
 			t.Errorf("%s: the container still works for nobody", host)
 		}
 	}
