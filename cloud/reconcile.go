@@ -80,6 +80,8 @@ func (c *Cloud) tick(ctx context.Context) {
 		}
 		if first {
 			c.Log.Info("reconciled", "took", time.Since(began).Round(time.Millisecond))
+			wait(ctx, 10*c.HealAfter) // what a gateway that was killed had asked the engine for may come only now
+			continue
 		}
 		wait(ctx, reconcileEvery)
 	}

@@ -71,6 +71,25 @@ func TestReconcileRemovesOrphansAndStartsWhatStands(t *testing.T) {
 	}
 }
 
+// TestWhatTheEngineMakesLateIsRemovedRegression: a gateway was killed while it made a site, and the engine came to the
+// container only after the next one had looked.
+func TestWhatTheEngineMakesLateIsRemovedRegression(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	orphan := func(id string, at byte) {
+		t.Helper()
+		if err := w.engine.Up(context.Background(), cloud.Spec{ID: id, Name: id, UID: 1, Home: t.TempDir(), Root: "www",
+			Group: cloud.Group{Name: "students", Network: w.network}, Address: netip.AddrFrom4([4]byte{127, 70, w.network.Addr().As4()[2], at})}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	orphan("early", 98)
+	run(t, w.openWith(nil, func(o *cloud.Options) { o.HealAfter = 300 * time.Millisecond }))
+	soon(t, "the first look is over", func() bool { return w.rests() == "" })
+	orphan("late", 99)
+	soon(t, "what came late is gone", func() bool { return w.rests() == "" })
+}
+
 func TestASiteThatDiesComesBack(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
