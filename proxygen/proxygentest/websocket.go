@@ -3,7 +3,6 @@ package proxygentest
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -93,25 +92,33 @@ func talk(t testing.TB, at, url string) (say func()) {
 	}
 }
 
-// Listen listens on loopback, below the ports that the kernel gives to connections and to who asks for any: once it is
+// Listen listens on 127.0.0.1, below the ports that the kernel gives to connections and to who asks for any: once it is
 // closed they do not take it before a program that has to start first.
 func Listen(t testing.TB) net.Listener {
 	t.Helper()
+	return listen(t, func() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 1}) })
+}
+
+// FreePort is one that nobody listened at a moment ago, as host:port. The address is one of so many that no test beside
+// chooses the same.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	l := listen(t, func() netip.Addr {
+		return netip.AddrFrom4([4]byte{127, byte(1 + rand.IntN(250)), byte(rand.IntN(256)), byte(1 + rand.IntN(250))})
+	})
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func listen(t testing.TB, address func() netip.Addr) net.Listener {
+	t.Helper()
 	for range 100 {
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))); err == nil {
+		if l, err := net.Listen("tcp", netip.AddrPortFrom(address(), uint16(10_000+rand.IntN(20_000))).String()); err == nil {
 			return l
 		}
 	}
 	t.Fatal("no port is free")
 	return nil
-}
-
-// FreePort is one that nobody listened at a moment ago, as host:port.
-func FreePort(t testing.TB) string {
-	t.Helper()
-	l := Listen(t)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Listens waits until somebody does at an address.
