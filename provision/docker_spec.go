@@ -31,6 +31,8 @@ const (
 	shmSize = 16 << 20
 	logSize = "1m"
 	logs    = "2"
+
+	openFiles = 4096 // of a process
 )
 
 func containerName(id string) string { return "nuage-" + id }
@@ -97,7 +99,8 @@ func (d *Docker) hardening(s cloud.Spec, netID string) *container.HostConfig {
 			NanoCPUs:   int64(s.CPUs * 1e9),
 			PidsLimit:  &pids,
 			Ulimits: []*container.Ulimit{
-				{Name: "nofile", Soft: 1024, Hard: 4096},
+				// Soft is hard: where they differ, runc's own runtime raises the soft one in one exec of eight on a busy machine.
+				{Name: "nofile", Soft: openFiles, Hard: openFiles},
 				{Name: "core", Soft: 0, Hard: 0},
 			},
 		},
