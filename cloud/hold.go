@@ -35,6 +35,8 @@ func (c *Cloud) awake(ctx context.Context, id string) (at netip.AddrPort, err er
 		return at, Errorf(NotFound, "no such site")
 	case s.State != Running:
 		return at, c.notRunning(s)
+	case s.Type != PHP: // since somebody was led here, or while they waited
+		return at, Errorf(Unavailable, "%q has just become a static site", s.Name).WithHint("try again").Because(ErrWaking)
 	case c.deaths.dead(id):
 		return at, Errorf(Unavailable, "the container of %q has died and is being started again", s.Name).
 			WithHint("try again in a moment; the reason is in %s", c.Door.SSH("site logs "+s.Name))

@@ -71,7 +71,7 @@ func (c *Cloud) SetSite(ctx context.Context, who Who, name string, pairs []strin
 			return err
 		}
 		if s.Type == PHP && site.Type != PHP {
-			if err := c.Engine.Remove(ctx, s.ID); err != nil {
+			if err := c.unhouse(ctx, s.ID); err != nil {
 				return err
 			}
 		}
@@ -85,6 +85,15 @@ func (c *Cloud) SetSite(ctx context.Context, who Who, name string, pairs []strin
 		return c.start(ctx, site)
 	})
 	return site, err
+}
+
+// unhouse removes the container of a site that is recorded as static: once nobody is led to it, and its end is no death.
+func (c *Cloud) unhouse(ctx context.Context, id string) error {
+	if err := c.Publish(ctx); err != nil {
+		return err
+	}
+	c.sure.forget(id)
+	return c.Engine.Remove(ctx, id)
 }
 
 // setAction is what settings are asked for as: only the owner gives a site away.
