@@ -3,11 +3,12 @@ package builtin
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"syscall"
 )
 
-// maxFolders are kept open of one home: each takes as many files as its name has parts.
-const maxFolders = 16
+// maxParts are those of the names of all folders that are kept open of one home: each takes an open file.
+const maxParts = 64
 
 // folder is a directory of a lent home. Who asks for its files a second time has it opened, if the home can: then what a
 // name leads to is told at once, as long as nothing on the way has changed.
@@ -16,25 +17,40 @@ type folder struct {
 	close func()
 }
 
-// folder finds one that is open.
-func (l *lentHome) folder(dir string) *folder {
+// ask has an open folder tell what a name in it leads to; by is nil if none is open.
+func (l *lentHome) ask(dir, base string) (stat syscall.Stat_t, by *folder, err error) {
+	l.mu.RLock()
+	if l.folders[dir] == nil {
+		l.mu.RUnlock()
+		l.note(dir)
+		l.mu.RLock()
+	}
+	defer l.mu.RUnlock()
+	f := l.folders[dir]
+	if f == nil || f.inode == nil {
+		return stat, nil, nil
+	}
+	stat, err = f.inode(base)
+	return stat, f, err
+}
+
+// note opens a folder that was asked for before.
+func (l *lentHome) note(dir string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f, again := l.folders[dir]
+	parts := strings.Count(dir, "/")
 	switch {
+	case l.shut:
 	case again && f == nil:
-		f = l.openFolder(dir)
-		l.folders[dir] = f
-	case !again && len(l.folders) < maxFolders:
+		l.folders[dir] = l.openFolder(dir)
+	case !again && l.parts+parts <= maxParts:
 		if l.folders == nil {
 			l.folders = map[string]*folder{}
 		}
 		l.folders[dir] = nil
+		l.parts += parts
 	}
-	if f == nil || f.inode == nil {
-		return nil
-	}
-	return f
 }
 
 func (l *lentHome) openFolder(dir string) *folder {
@@ -51,6 +67,7 @@ func (l *lentHome) openFolder(dir string) *folder {
 	return &folder{inode, close}
 }
 
+// closeFolders closes them for good: who is slow to take an answer keeps the home, but no folder.
 func (l *lentHome) closeFolders() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -59,27 +76,25 @@ func (l *lentHome) closeFolders() {
 			f.close()
 		}
 	}
-	l.folders = nil
+	l.folders, l.shut = nil, true
 }
 
 // holds reports whether a name leads to a file with a mark, and by which folder it did; nil: looked up whole.
 func (l *lentHome) holds(dir, base string, m mark) (ok bool, by *folder) {
-	if f := l.folder(dir); f != nil {
-		if stat, err := f.inode(base); err == nil && markIn(&stat) == m {
-			return true, f
-		}
+	stat, by, err := l.ask(dir, base)
+	if by != nil && err == nil && markIn(&stat) == m {
+		return true, by
 	}
-	stat, err := l.inode(dir + "/" + base)
+	stat, err = l.inode(dir + "/" + base)
 	return err == nil && markIn(&stat) == m, nil
 }
 
 // lacks reports whether a name leads nowhere, and by which folder it did not; nil: looked up whole.
 func (l *lentHome) lacks(dir, base string) (ok bool, by *folder) {
-	if f := l.folder(dir); f != nil {
-		if _, err := f.inode(base); err == nil || errors.Is(err, fs.ErrNotExist) {
-			return err != nil, f
-		}
+	_, by, err := l.ask(dir, base)
+	if by != nil && (err == nil || errors.Is(err, fs.ErrNotExist)) {
+		return err != nil, by
 	}
-	_, err := l.inode(dir + "/" + base)
+	_, err = l.inode(dir + "/" + base)
 	return err != nil, nil
 }

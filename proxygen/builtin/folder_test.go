@@ -8,6 +8,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -135,4 +138,100 @@ func TestFoldersNoticeChanges(t *testing.T) {
 	quick("/a.txt", "new")
 	check(t, os.Remove(www+"/a.txt"))
 	want("/a.txt", 404, "")
+}
+
+// gauged is a home that counts the parts of the names of its folders that are open.
+type gauged struct {
+	countedHome
+	parts, most *atomic.Int64
+}
+
+func (g gauged) Folder(dir string) (func(string) (syscall.Stat_t, error), func(), error) {
+	inode, close, err := g.countedHome.Folder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts := int64(strings.Count(dir, "/"))
+	if now := g.parts.Add(parts); now > g.most.Load() {
+		g.most.Store(now) // folders of a home are opened one by one
+	}
+	return inode, func() { g.parts.Add(-parts); close() }, nil
+}
+
+type gaugedDisk struct {
+	*onDisk
+	parts, most atomic.Int64
+}
+
+func (d *gaugedDisk) Home(site string) (cloud.Home, error) {
+	h, err := d.onDisk.Home(site)
+	if err != nil {
+		return nil, err
+	}
+	return gauged{h.(countedHome), &d.parts, &d.most}, nil
+}
+
+// stuck is who does not take an answer before it is let go.
+type stuck struct {
+	http.ResponseWriter
+	let <-chan struct{}
+}
+
+func (s stuck) Write(b []byte) (int, error) {
+	<-s.let
+	return s.ResponseWriter.Write(b)
+}
+
+// TestFoldersTakeFewFiles: neither by deep folders, nor by many, nor by requests that do not end, does a site make the
+// gateway hold more than a few open files.
+func TestFoldersTakeFewFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "sites")
+	disk, err := homes.New(dir)
+	check(t, err)
+	d := &gaugedDisk{onDisk: &onDisk{disk: disk, site: cloud.Site{ID: "s1", Name: "page.test", Type: cloud.Static, Root: cloud.DocumentRoot, UID: 70001}}}
+	check(t, disk.Make(t.Context(), d.site, []byte("welcome")))
+	www := filepath.Join(dir, "s1", cloud.HomePath, "www")
+	paths := []string{"/a.txt", strings.Repeat("/deep", 200) + "/a.txt"}
+	for i := range 20 {
+		paths = append(paths, "/"+strconv.Itoa(i)+"/sub/a.txt")
+	}
+	for _, path := range paths {
+		check(t, os.MkdirAll(filepath.Dir(www+path), 0o755))
+		check(t, os.WriteFile(www+path, []byte("a"), 0o644))
+	}
+	p := builtin.New(builtin.Options{Sites: d})
+	p.Clock(func() time.Time { return time.Now().Add(time.Hour) }) // so that young files are kept
+	check(t, p.Publish(t.Context(), []cloud.Route{{Host: "page.test", SiteID: "s1", Site: "page.test", Type: cloud.Static, State: cloud.Running, Root: "www"}}))
+	ask := func(path string, let <-chan struct{}) {
+		r := httptest.NewRequest(http.MethodGet, "http://page.test"+path, nil)
+		a := httptest.NewRecorder()
+		p.Handler().ServeHTTP(stuck{a, let}, r)
+		if a.Code != http.StatusOK || a.Body.String() != "a" {
+			t.Errorf("%s: %d %q", path, a.Code, a.Body)
+		}
+	}
+	at := make(chan struct{})
+	close(at)
+	let := make(chan struct{})
+	var slow sync.WaitGroup
+	all := func() bool {
+		for _, path := range paths {
+			for range 3 {
+				ask(path, at)
+			}
+		}
+		return d.parts.Load() > 40
+	}
+	eventually(t, "folders are opened", all) // not before the directories have settled
+	eventually(t, "folders are open while a request is under way", func() bool {
+		slow.Go(func() { ask("/a.txt", let) })
+		return all()
+	})
+	if most := d.most.Load(); most > 64 {
+		t.Errorf("folders of one home took %d files", most)
+	}
+	eventually(t, "folders are closed though requests are under way", func() bool { return d.parts.Load() == 0 })
+	close(let)
+	slow.Wait()
 }

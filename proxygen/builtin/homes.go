@@ -24,8 +24,10 @@ type lentHome struct {
 	users int
 	over  bool // nobody else gets it
 
-	mu      sync.Mutex
+	mu      sync.RWMutex
 	folders map[string]*folder // nil: asked for once
+	parts   int                // of the names in folders
+	shut    bool               // there are to be no folders
 }
 
 func newHomes(s Sites, keep time.Duration) *homes {
@@ -45,7 +47,7 @@ func (h *homes) take(siteID string) (*lentHome, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.open[siteID] != nil { // somebody was faster
-		l.over = true
+		l.over, l.shut = true, true
 		return l, nil
 	}
 	h.open[siteID] = l
@@ -64,6 +66,7 @@ func (h *homes) share(siteID string) *lentHome {
 }
 
 func (h *homes) end(siteID string, l *lentHome) {
+	l.closeFolders()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.open, siteID)
@@ -98,7 +101,6 @@ func (l *lentHome) giveBack() {
 
 func (l *lentHome) closeUnused() {
 	if l.over && l.users == 0 {
-		l.closeFolders()
 		l.Close()
 	}
 }
