@@ -150,7 +150,24 @@ func (c config) check() error {
 	if c.HTTP.Listen == "" && c.HTTP.TLS == "" {
 		return cloud.Errorf(cloud.Invalid, "http.listen and http.tls are both empty").WithHint(`set one, like listen = ":80"`)
 	}
-	return firstError(c.checkOutside(), checkDomain("domain", c.Domain))
+	return firstError(c.checkOutside(), c.checkEngine(), checkDomain("domain", c.Domain))
+}
+
+// checkEngine refuses a word that is in every User-Agent, so that nobody would wake a site, and images that nobody can choose.
+func (c config) checkEngine() error {
+	for _, word := range c.Engine.Robots {
+		if strings.TrimSpace(word) == "" {
+			return cloud.Errorf(cloud.Invalid, "engine.robots has an empty word: all visitors would be robots").
+				WithHint("take it out; robots = [] if robots may wake sites too")
+		}
+	}
+	for name, image := range c.Images {
+		if name == "" || image == "" {
+			return cloud.Errorf(cloud.Invalid, "images: %q = %q is not a name and an image", name, image).
+				WithHint(`write it like "8.4" = "nuage/php:8.4"`)
+		}
+	}
+	return nil
 }
 
 var domainName = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)

@@ -107,8 +107,8 @@ func (g groupConfig) limits(key string, l *cloud.Limits) error {
 	if g.CPUs != nil {
 		l.CPUs = *g.CPUs
 	}
-	if l.MaxSites < 0 || l.CPUs < 0.01 {
-		return cloud.Errorf(cloud.Invalid, "%s: max_sites = %d, cpus = %v", key, l.MaxSites, l.CPUs).WithHint("max_sites is 0 or more, cpus 0.01 or more")
+	if l.MaxSites < 0 || !(l.CPUs >= 0.01 && l.CPUs <= 1024) { // so that nan is none
+		return cloud.Errorf(cloud.Invalid, "%s: max_sites = %d, cpus = %v", key, l.MaxSites, l.CPUs).WithHint("max_sites is 0 or more, cpus from 0.01 to 1024")
 	}
 	return firstError(
 		read(key+".memory", g.Memory, &l.Memory, cloud.ParseMemory),
