@@ -99,10 +99,11 @@ func (p *Publisher) write(routes []cloud.Route) error {
 	if err := p.replace(before, text); err != nil {
 		return err
 	}
-	if err := p.reload(); err != nil {
+	old, err := p.reload()
+	if err != nil {
 		return err
 	}
-	if err := p.serving(text); err != nil {
+	if err := p.serving(text, old); err != nil {
 		return errors.Join(err, p.restore(before))
 	}
 	p.served = text
