@@ -55,6 +55,7 @@ type Docker struct {
 	starts   chan struct{}
 	entries  chan struct{}
 	backlogs atomic.Int64 // bytes
+	cores    atomic.Int64 // of the engine's host; 0 until asked
 	fence    fence
 	networks networks
 }

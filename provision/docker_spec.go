@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -71,6 +72,21 @@ func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
 	c.Config.Labels[labelSpec] = hash(c)
 	c.Config.Image = or(s.Image, d.Image) // not in the hash: see Update
 	return c
+}
+
+// cpus is how many processors a site may have of those that it shall: the engine refuses more than its host has.
+func (d *Docker) cpus(ctx context.Context, want float64) float64 {
+	if want <= 1 {
+		return want
+	}
+	if d.cores.Load() == 0 {
+		info, err := d.api.Info(ctx, client.InfoOptions{})
+		if err != nil || info.Info.NCPU == 0 {
+			return want
+		}
+		d.cores.Store(int64(info.Info.NCPU))
+	}
+	return min(want, float64(d.cores.Load()))
 }
 
 func (d *Docker) hardening(s cloud.Spec, netID string) *container.HostConfig {

@@ -58,6 +58,7 @@ func (d *Docker) lift(ctx context.Context, s cloud.Spec, may func(image string) 
 		return err
 	}
 	defer release()
+	s.CPUs = d.cpus(ctx, s.CPUs)
 	up := start{d, s, at, d.request(s, at)}
 	have, err := d.whole(ctx, s.ID)
 	if err != nil {

@@ -61,6 +61,15 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// TestMoreProcessorsThanThereAre: a group made for a larger host.
+func TestMoreProcessorsThanThereAre(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	s := l.spec(t, "many-cores.plil.net")
+	s.CPUs = 1000
+	l.up(t, s)
+}
+
 // Limits are looked up where the kernel has them, for cgroup v1 and v2 show themselves differently inside.
 func TestLimits(t *testing.T) {
 	t.Parallel()
