@@ -32,6 +32,10 @@ type Engine interface {
 	Remove(ctx context.Context, id string) error
 	// List returns all containers of this gateway, running or not.
 	List(ctx context.Context) ([]Container, error)
+	// Tidy removes what the engine keeps for sites beside their containers and none of list, which List has just returned,
+	// needs any more; and sets anew what keeps sites from each other and from the host. What it cannot do the engine warns
+	// of, and the next Tidy tries again.
+	Tidy(ctx context.Context, list []Container)
 	// Exec runs a program in the running container as the site's uid and returns its exit status: 128+n if a
 	// signal n ended it. It returns once the program has ended and its output is written. When ctx ends
 	// first, the program and all it started in its session are killed, and ctx's error is returned.

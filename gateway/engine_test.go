@@ -42,6 +42,7 @@ func (e *hostEngine) Down(context.Context, string) error              { return n
 func (e *hostEngine) Remove(context.Context, string) error            { return nil }
 func (e *hostEngine) Close() error                                    { return nil }
 func (e *hostEngine) List(context.Context) ([]cloud.Container, error) { return nil, nil }
+func (e *hostEngine) Tidy(context.Context, []cloud.Container)         {}
 
 func (e *hostEngine) Up(_ context.Context, s cloud.Spec) error {
 	time.Sleep(time.Duration(e.slowUp.Load()))

@@ -54,7 +54,7 @@ type Docker struct {
 	api      *client.Client
 	starts   chan struct{}
 	entries  chan struct{}
-	backlogs atomic.Int64 // bytes
+	backlogs backlogs
 	cores    atomic.Int64 // of the engine's host; 0 until asked
 	fence    fence
 	networks networks

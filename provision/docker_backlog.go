@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -21,13 +20,41 @@ const (
 	backlogAhead  = 2 << 20     // kept of a program that may still run
 	backlogLimit  = 6 << 20     // of one that has ended: a daemon holds 1.3 MiB of each stream, and a child left behind may go on
 	backlogsLimit = 64 << 20    // of all
+	backlogsShare = 8 << 20     // of one site's: the slow clients of one must leave room for those of others
 )
+
+// backlogs counts what is kept, by site. The zero value is ready.
+type backlogs struct {
+	mu    sync.Mutex
+	all   int
+	sites map[string]int
+}
+
+func (b *backlogs) add(site string, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sites == nil {
+		b.sites = map[string]int{}
+	}
+	b.all += n
+	if b.sites[site] += n; b.sites[site] == 0 {
+		delete(b.sites, site)
+	}
+}
+
+// room reports whether more may be kept for a site.
+func (b *backlogs) room(site string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all < backlogsLimit && b.sites[site] < backlogsShare
+}
 
 // backlog is the output of one program as the daemon sends it. One goroutine reads it; take reads ahead of that one while
 // it is busy elsewhere.
 type backlog struct {
 	from io.Reader
-	all  *atomic.Int64 // bytes kept by all sessions
+	site string
+	all  *backlogs
 
 	mu      sync.Mutex
 	moved   sync.Cond
@@ -36,8 +63,8 @@ type backlog struct {
 	err     error // that from ended with
 }
 
-func newBacklog(from io.Reader, all *atomic.Int64) *backlog {
-	b := &backlog{from: from, all: all}
+func newBacklog(from io.Reader, site string, all *backlogs) *backlog {
+	b := &backlog{from: from, site: site, all: all}
 	b.moved.L = &b.mu
 	return b
 }
@@ -50,7 +77,7 @@ func (b *backlog) Read(p []byte) (int, error) {
 	}
 	if b.kept.Len() > 0 {
 		n, _ := b.kept.Read(p)
-		b.all.Add(int64(-n))
+		b.all.add(b.site, -n)
 		return n, nil
 	}
 	return b.read(p)
@@ -82,10 +109,10 @@ func (b *backlog) take(limit int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := make([]byte, 32<<10)
-	for !b.reading && b.err == nil && b.kept.Len() < limit && b.all.Load() < backlogsLimit {
+	for !b.reading && b.err == nil && b.kept.Len() < limit && b.all.room(b.site) {
 		n, _ := b.read(p)
 		b.kept.Write(p[:n])
-		b.all.Add(int64(n))
+		b.all.add(b.site, n)
 	}
 }
 
@@ -93,7 +120,7 @@ func (b *backlog) take(limit int) {
 func (b *backlog) drop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.all.Add(int64(-b.kept.Len()))
+	b.all.add(b.site, -b.kept.Len())
 	b.kept.Reset()
 }
 

@@ -53,7 +53,7 @@ func (d *Docker) Exec(ctx context.Context, id string, x cloud.Exec) (int, error)
 	if x.Stdin != nil {
 		go s.feed(x)
 	}
-	output := newBacklog(s.conn.Reader, &d.backlogs)
+	output := newBacklog(s.conn.Reader, id, &d.backlogs)
 	defer output.drop()
 	var side sync.WaitGroup
 	defer side.Wait()

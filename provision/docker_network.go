@@ -154,8 +154,14 @@ func (d *Docker) makeNetwork(ctx context.Context, g cloud.Group, s cloud.Subnet)
 	return place{made.ID, s.Gateway()}, nil
 }
 
-// tidy removes the networks that no container of ours is made for, and those of another config in which none runs.
-func (d *Docker) tidy(ctx context.Context, containers []cloud.Container) {
+// Tidy implements cloud.Engine: it removes the networks that no container of ours is made for, and those of another config
+// in which none runs, and sets the rules of nftables anew.
+func (d *Docker) Tidy(ctx context.Context, list []cloud.Container) {
+	d.removeUnused(ctx, list)
+	d.renew(ctx)
+}
+
+func (d *Docker) removeUnused(ctx context.Context, containers []cloud.Container) {
 	d.networks.mu.Lock()
 	defer d.networks.mu.Unlock()
 	found, err := d.ourNetworks(ctx)

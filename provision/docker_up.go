@@ -241,10 +241,7 @@ func (d *Docker) List(ctx context.Context) ([]cloud.Container, error) {
 	if err != nil {
 		return nil, d.explain(err)
 	}
-	all := listed(found.Items)
-	d.tidy(ctx, all)
-	d.renew(ctx)
-	return all, nil
+	return listed(found.Items), nil
 }
 
 // listed are the sites' containers. One that was put aside counts only where there is no other: see whole.

@@ -156,9 +156,7 @@ func TestFence(t *testing.T) {
 	if got := l.sh(t, a, "curl -sS -m 5 "+at(gateway(a), service)); got != "a service" {
 		t.Errorf("without rules: %q", got)
 	}
-	if _, err := l.List(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l.tidy(t)
 	if got := l.sh(t, a, "curl -sS -m 5 "+at(gateway(a), service)); !strings.HasPrefix(got, "curl:") {
 		t.Errorf("with rules again: %q", got)
 	}
@@ -197,9 +195,7 @@ func deaf(t *testing.T, l *lab, from cloud.Spec, host string) {
 func TestNoFence(t *testing.T) {
 	t.Setenv("PATH", "/nowhere")
 	l := newLab(t)
-	if _, err := l.List(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l.tidy(t)
 	if w := l.Warnings(); len(w) != 1 || !strings.Contains(w[0], "services of this host") {
 		t.Errorf("warnings %q", w)
 	}

@@ -96,9 +96,7 @@ func TestSplit(t *testing.T) {
 		if err := l.Remove(t.Context(), s.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := l.List(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		l.tidy(t)
 	}
 	down(c)
 	remove(a)
@@ -162,9 +160,7 @@ func TestOldNetwork(t *testing.T) {
 	}
 	wantUnavailable(t, l.Up(t.Context(), late), "still its old one") // which the engine hands out
 	wantSubnets(t, l, "0/24:1")
-	if _, err := l.List(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l.tidy(t)
 	if w := l.Warnings(); len(w) != 1 || !strings.Contains(w[0], "old network "+whole.Network.String()) {
 		t.Errorf("warnings %q", w)
 	}
@@ -182,9 +178,19 @@ func TestOldNetwork(t *testing.T) {
 		shows(t, s)
 	}
 	wantSubnets(t, l, "0/28:1", "48/28:49", "240/28:241")
-	if _, err := l.List(t.Context()); err != nil || len(l.Warnings()) != 0 {
-		t.Errorf("warnings %q, %v", l.Warnings(), err)
+	if l.tidy(t); len(l.Warnings()) != 0 {
+		t.Errorf("warnings %q", l.Warnings())
 	}
+}
+
+// tidy is what every round of the gateway does.
+func (l *lab) tidy(t *testing.T) {
+	t.Helper()
+	list, err := l.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Tidy(t.Context(), list)
 }
 
 // started is when a site's container was started.
@@ -197,21 +203,23 @@ func (l *lab) started(t *testing.T, s cloud.Spec) string {
 	return k.Container.State.StartedAt
 }
 
-// TestNetworksStayForThoseOnTheirWay lists, which removes what is empty, while sites come up and go.
+// TestNetworksStayForThoseOnTheirWay tidies, which removes what is empty, while sites come up and go.
 func TestNetworksStayForThoseOnTheirWay(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	l.group.Split = 28
 	ctx, cancel := context.WithCancel(t.Context())
-	listed := make(chan error, 1)
+	tidied := make(chan error, 1)
 	go func() {
 		for ctx.Err() == nil {
-			if _, err := l.List(t.Context()); err != nil {
-				listed <- err
+			list, err := l.List(t.Context())
+			if err != nil {
+				tidied <- err
 				return
 			}
+			l.Tidy(t.Context(), list)
 		}
-		listed <- nil
+		tidied <- nil
 	}()
 	s := l.at(t, l.group, 34)
 	for range 5 {
@@ -222,7 +230,7 @@ func TestNetworksStayForThoseOnTheirWay(t *testing.T) {
 		}
 	}
 	cancel()
-	if err := <-listed; err != nil {
+	if err := <-tidied; err != nil {
 		t.Error(err)
 	}
 }

@@ -37,6 +37,9 @@ func (None) Remove(context.Context, string) error { return nil }
 // List is empty.
 func (None) List(context.Context) ([]cloud.Container, error) { return nil, nil }
 
+// Tidy has nothing to tidy.
+func (None) Tidy(context.Context, []cloud.Container) {}
+
 // Exec is Unavailable.
 func (None) Exec(context.Context, string, cloud.Exec) (int, error) { return 0, noEngine() }
 

@@ -30,6 +30,7 @@ type Engine struct {
 	down     bool
 	failUp   error
 	slowUp   time.Duration
+	slowWeb  time.Duration
 	ups      map[string]int
 	rising   int               // starts under way
 	most     int               // of them at once
@@ -86,6 +87,13 @@ func (e *Engine) SlowUp(d time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.slowUp = d
+}
+
+// SlowAnswers makes the web servers of sites that start from now on take so long for each answer.
+func (e *Engine) SlowAnswers(d time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.slowWeb = d
 }
 
 // Die ends a container as if its web server had crashed.
@@ -218,8 +226,9 @@ func (e *Engine) start(s *site) error {
 	if err != nil {
 		return e.failed(s, err)
 	}
-	name, files := s.spec.Name, http.FileServer(http.Dir(filepath.Join(s.spec.Home, s.spec.Root)))
+	name, slow, files := s.spec.Name, e.slowWeb, http.FileServer(http.Dir(filepath.Join(s.spec.Home, s.spec.Root)))
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(slow)
 		w.Header().Set(SiteHeader, name)
 		files.ServeHTTP(w, r)
 	})}
@@ -285,6 +294,9 @@ func (e *Engine) Remove(_ context.Context, id string) error {
 	delete(e.before, id)
 	return nil
 }
+
+// Tidy has nothing to tidy: there is no network between sites.
+func (*Engine) Tidy(context.Context, []cloud.Container) {}
 
 // List implements cloud.Engine.
 func (e *Engine) List(context.Context) ([]cloud.Container, error) {

@@ -71,6 +71,31 @@ var lifeTests = []test{
 			t.Errorf("after remove: %+v", c)
 		}
 	}},
+	{"tidy leaves sites as they are", func(t *testing.T, h Harness) {
+		s := h.up(t)
+		tidy := func() {
+			t.Helper()
+			list, err := h.Engine.List(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Engine.Tidy(t.Context(), list)
+		}
+		tidy()
+		if got, err := get(t, s); err != nil || got != s.ID {
+			t.Errorf("front page %q, %v", got, err)
+		}
+		if err := h.Engine.Down(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+		tidy()
+		if err := h.Engine.Up(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := get(t, s); err != nil || got != s.ID {
+			t.Errorf("front page after down and up: %q, %v", got, err)
+		}
+	}},
 	{"what is not there is down and removed", func(t *testing.T, h Harness) {
 		if err := h.Engine.Down(t.Context(), "nosuchid"); err != nil {
 			t.Error(err)
