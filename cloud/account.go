@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,10 +85,11 @@ func (c *Cloud) WhoAmI(ctx context.Context, who Who) (a Account, err error) {
 
 // AddAccount makes an account, with its first key if one is given. Conflict if the name or the key is taken.
 func (c *Cloud) AddAccount(ctx context.Context, who Who, n NewAccount) (a Account, err error) {
-	err = c.doAccount(ctx, who, AccountAdd, n.Name, func(Account) error {
+	err = c.doAccount(ctx, who, AccountAdd, n.Name, func(e *Event) error {
 		if a, err = c.draftAccount(n); err != nil {
 			return err
 		}
+		e.Detail = fmt.Sprintf("%s of %s", a.Role, a.Group)
 		return c.Store.Update(ctx, func(tx Tx) error {
 			if _, err := tx.Account(a.Name); KindOf(err) != NotFound {
 				return orElse(err, Errorf(Conflict, "account %q exists", a.Name).WithHint("choose another name, or see it with account info"))
@@ -143,7 +145,7 @@ func (c *Cloud) Accounts(ctx context.Context, who Who) (list []AccountInfo, err 
 
 // Account tells of one account.
 func (c *Cloud) Account(ctx context.Context, who Who, name string) (info AccountInfo, err error) {
-	err = c.doAccount(ctx, who, AccountInfoOf, name, func(Account) error {
+	err = c.doAccount(ctx, who, AccountInfoOf, name, func(*Event) error {
 		list, err := c.accounts(ctx)
 		if err != nil {
 			return err
@@ -193,7 +195,7 @@ func (c *Cloud) accounts(ctx context.Context) (list []AccountInfo, err error) {
 
 // DisableAccount shuts an account out and leaves its things as they are.
 func (c *Cloud) DisableAccount(ctx context.Context, who Who, name string) error {
-	err := c.changeAccount(ctx, who, AccountDisable, name, func(_ Tx, a *Account) error {
+	err := c.changeAccount(ctx, who, AccountDisable, name, "", func(_ Tx, a *Account) error {
 		if name == who.Account {
 			return Errorf(Denied, "you cannot disable yourself").WithHint("ask another admin")
 		}
@@ -208,7 +210,7 @@ func (c *Cloud) DisableAccount(ctx context.Context, who Who, name string) error 
 
 // EnableAccount lets a disabled account in again.
 func (c *Cloud) EnableAccount(ctx context.Context, who Who, name string) error {
-	return c.changeAccount(ctx, who, AccountEnable, name, func(_ Tx, a *Account) error {
+	return c.changeAccount(ctx, who, AccountEnable, name, "", func(_ Tx, a *Account) error {
 		a.Disabled = false
 		return nil
 	})
@@ -216,7 +218,7 @@ func (c *Cloud) EnableAccount(ctx context.Context, who Who, name string) error {
 
 // DeleteAccount removes an account with its keys and memberships. Conflict while it owns sites.
 func (c *Cloud) DeleteAccount(ctx context.Context, who Who, name string) error {
-	err := c.doAccount(ctx, who, AccountDelete, name, func(Account) error {
+	err := c.doAccount(ctx, who, AccountDelete, name, func(*Event) error {
 		if name == who.Account {
 			return Errorf(Denied, "you cannot delete yourself").WithHint("ask another admin")
 		}
@@ -277,9 +279,10 @@ func (c *Cloud) ownsNothing(tx Tx, name string) error {
 			c.Door.SSH("site delete "+owned[0]), c.Door.SSH("account disable "+name))
 }
 
-// changeAccount changes one record in one transaction.
-func (c *Cloud) changeAccount(ctx context.Context, who Who, action Action, name string, fn func(Tx, *Account) error) error {
-	return c.doAccount(ctx, who, action, name, func(Account) error {
+// changeAccount changes one record in one transaction. The audit tells detail of it if it is done.
+func (c *Cloud) changeAccount(ctx context.Context, who Who, action Action, name, detail string, fn func(Tx, *Account) error) error {
+	return c.doAccount(ctx, who, action, name, func(e *Event) error {
+		e.Detail = detail
 		return c.Store.Update(ctx, func(tx Tx) error {
 			a, err := c.person(tx, name)
 			if err != nil {

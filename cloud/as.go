@@ -5,7 +5,7 @@ import "context"
 // As lets an admin look with the eyes of another account: what it may do and see from now on, by verbs with the Who that
 // As returns, is what that account may. Each event names both. Denied for everybody else, whether the account exists or not.
 func (c *Cloud) As(ctx context.Context, who Who, name string) (as Who, err error) {
-	err = c.doAccount(ctx, who, AccountAs, name, func(Account) error {
+	err = c.doAccount(ctx, who, AccountAs, name, func(*Event) error {
 		as = who
 		as.Account, as.By = name, who.Account
 		return c.Store.View(ctx, func(tx Tx) error {

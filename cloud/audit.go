@@ -243,8 +243,11 @@ func (a *audit) more() <-chan struct{} {
 
 // quiet are the actions that change nothing: nobody waits until their events are on disk.
 var quiet = map[Action]bool{
-	WhoAmI: true, Login: true, SiteList: true, SiteAll: true, SiteInfo: true, SiteLogs: true, SiteStats: true, SiteFiles: true,
-	SiteExec: true, SiteExecStart: true, SiteForward: true, SiteAgent: true, FilePut: true, FileGet: true, FileRemove: true, KeyList: true, AccountList: true, AccountInfoOf: true, DomainList: true, GroupList: true, AuditRead: true, StatusOf: true,
+	WhoAmI: true, Login: true,
+	SiteList: true, SiteAll: true, SiteInfo: true, SiteLogs: true, SiteStats: true, SiteFiles: true,
+	SiteExec: true, SiteExecStart: true, SiteForward: true, SiteAgent: true,
+	FilePut: true, FileGet: true, FileRemove: true,
+	DomainList: true, KeyList: true, AccountList: true, AccountInfoOf: true, GroupList: true, AuditRead: true, StatusOf: true,
 }
 
 // newEvent begins the event of a verb.

@@ -83,6 +83,7 @@ type Cloud struct {
 	audit   *audit
 	often   often
 	locks   locks
+	disks   sync.Mutex                        // one change of a limit at a time
 	table   atomic.Pointer[map[string]*Site]  // by id, as last published; never changed
 	hosts   atomic.Pointer[map[string]string] // domains that lead to a site, with its id
 	publish publishing
@@ -171,9 +172,9 @@ func (c *Cloud) do(ctx context.Context, who Who, action Action, on string, fn fu
 }
 
 // doAccount is do on an account.
-func (c *Cloud) doAccount(ctx context.Context, who Who, action Action, name string, fn func(Account) error) error {
+func (c *Cloud) doAccount(ctx context.Context, who Who, action Action, name string, fn func(*Event) error) error {
 	return c.gate(ctx, who, action, name, func() (target, error) { return target{account: name}, nil },
-		func(a Account, _ target, _ *Event) error { return fn(a) })
+		func(_ Account, _ target, e *Event) error { return fn(e) })
 }
 
 // doSite is do on a site. Where the account may not see it, it is not found.

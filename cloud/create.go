@@ -166,6 +166,7 @@ func (c *Cloud) build(ctx context.Context, s *Site, progress func(string)) error
 	if err := c.Homes.Make(ctx, *s, c.welcome(*s)); err != nil {
 		return err
 	}
+	c.limitDisk(*s)
 	c.Fault("create.home")
 	s.State = Running
 	if s.Type == PHP {

@@ -29,9 +29,9 @@ type death struct {
 	next  time.Time // it is not tried again before
 }
 
-// another notes a death and returns how long to wait before the site is brought up again: first at the beginning,
-// doubled with each death, forgotten after a while; or that it is hopeless.
-func (d *deaths) another(id string, now time.Time, first time.Duration) (delay time.Duration, hopeless bool) {
+// another notes a death, says which in a row it is, and how long to wait before the site is brought up again: first at the
+// beginning, doubled with each death, forgotten after a while.
+func (d *deaths) another(id string, now time.Time, first time.Duration) (n int, delay time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.last == nil {
@@ -43,11 +43,20 @@ func (d *deaths) another(id string, now time.Time, first time.Duration) (delay t
 	}
 	l = death{at: now, wait: min(2*l.wait, healAtMost), dead: true, many: l.many + 1}
 	d.last[id] = l
-	return l.wait, l.many >= maxDeaths
+	return l.many, l.wait
 }
 
-// failed notes that a site did not come up. The next Reconcile tries it once more, the one after it in six minutes: each
-// try of a site that cannot come up takes its time from those that can.
+// stands reports whether a site has not come up since its n-th death in a row, nor died again, nor been stopped or started.
+func (d *deaths) stands(id string, n int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.last[id]
+	return l.dead && l.many == n
+}
+
+// failed notes that a site did not come up, unless because it has died: deaths have a pace of their own. The next Reconcile
+// tries it once more, the one after it in six minutes: each try of a site that cannot come up takes its time from those
+// that can.
 func (d *deaths) failed(id string, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

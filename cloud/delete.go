@@ -8,7 +8,7 @@ import (
 // DeleteSite takes a site off the web and removes its container, its files and its name. Once it is recorded as
 // being deleted there is no way back: a crash or an engine that is down only delays the rest.
 func (c *Cloud) DeleteSite(ctx context.Context, who Who, name string) error {
-	return c.changeSite(ctx, who, SiteDelete, name, func(_ Account, s Site) error {
+	return c.changeSite(ctx, who, SiteDelete, name, "", func(_ Account, s Site) error {
 		if err := c.engineReady(ctx, s); err != nil {
 			return err
 		}
@@ -32,6 +32,7 @@ func (c *Cloud) demolish(ctx context.Context, s Site) error {
 		return err
 	}
 	c.Fault("delete.unpublished")
+	c.sure.forget(s.ID)
 	if err := c.Engine.Remove(ctx, s.ID); err != nil {
 		return err
 	}
@@ -43,7 +44,6 @@ func (c *Cloud) demolish(ctx context.Context, s Site) error {
 	c.Hits.Forget(s.ID)
 	c.holds.forget(s.ID)
 	c.deaths.forget(s.ID)
-	c.sure.forget(s.ID)
 	c.tries.forget(s.ID)
 	err := c.Store.Update(ctx, func(tx Tx) error {
 		domains, err := tx.Domains()

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Disk limits where the file system keeps none: what comes through the gateway is counted before it is written, and
-// what a site's own programs write is counted every few seconds. A home that has outgrown its limit is mounted read-only
-// in the site's container until a twentieth of the limit is free; files are deleted over SFTP, which never sees that mount.
+// Disk limits are held by the file system where that has quotas: see [Homes.Limit]. Elsewhere, what comes through the gateway is
+// counted before it is written, and what a site's own programs write is counted every few seconds. A home that has outgrown its limit
+// is mounted read-only in the site's container until a twentieth of the limit is free; files are deleted over SFTP, which never sees that mount.
 const (
 	guardEvery   = 3 * time.Second
 	guardAll     = 20 // rounds until sites that nobody uses are counted too
@@ -19,6 +19,7 @@ const (
 	emptyFile    = 4096 // bytes that a file, a directory or a link counts for at least: see [Home.Used]
 	guardAtOnce  = 4    // homes that are counted
 	countMost    = 2 * time.Minute
+	guardRests   = 3 // times as long as a round took, at most until sites that nobody uses are due
 	limitHolds   = time.Second
 	freeToResume = 20 // a part of the limit
 )
@@ -85,12 +86,50 @@ func (a *Access) Symlink(target, name string) error {
 	return a.Home.Symlink(target, name)
 }
 
+// diskLimits says what holds them.
+func (c *Cloud) diskLimits() string {
+	if fs := c.Homes.Quotas(); fs != "" {
+		return "kernel quotas (" + fs + ")"
+	}
+	return "counted"
+}
+
+// limitDisk has the file system hold the site's limit, and tells whether it does: then nobody has to count. Who sets a limit
+// that was changed meanwhile is followed by who changed it.
+func (c *Cloud) limitDisk(s Site) (held bool) {
+	c.disks.Lock()
+	defer c.disks.Unlock()
+	held, err := c.Homes.Limit(s, c.LimitsOf(s).Disk)
+	if err != nil {
+		c.Log.Warn("disk limit not set", "site", s.Name, "err", err)
+	}
+	return held
+}
+
+// limitDisks is limitDisk for all sites that some account owns.
+func (c *Cloud) limitDisks(of func(owner string) bool) {
+	if c.Homes.Quotas() == "" {
+		return
+	}
+	for _, s := range *c.table.Load() {
+		if of(s.Owner) {
+			c.limitDisk(*s)
+		}
+	}
+}
+
 // guard looks after the disk limits until ctx ends.
 func (c *Cloud) guard(ctx context.Context) {
 	w := weighing{slots: make(chan struct{}, guardAtOnce), now: map[string]bool{}}
 	defer w.group.Wait()
+	c.Log.Info("disk limits", "held", c.diskLimits())
+	var took time.Duration
 	for round := 1; ctx.Err() == nil; round++ {
-		wait(ctx, guardEvery)
+		if round%guardAll == 1 { // what an admin or a restore has left is made right
+			c.limitDisks(func(string) bool { return true })
+		}
+		wait(ctx, min(max(guardEvery, guardRests*took), guardAll*guardEvery))
+		began := time.Now()
 		for _, s := range *c.table.Load() {
 			if s.Type != PHP || !s.Full && !c.mayGrow(*s, round) {
 				continue
@@ -101,6 +140,7 @@ func (c *Cloud) guard(ctx context.Context) {
 				}
 			})
 		}
+		took = time.Since(began)
 	}
 }
 
@@ -154,6 +194,12 @@ func (c *Cloud) mayGrow(s Site, round int) bool {
 
 // weigh shuts a home that has outgrown its limit, or opens it again.
 func (c *Cloud) weigh(ctx context.Context, s Site) error {
+	if c.limitDisk(s) {
+		if !s.Full {
+			return nil
+		}
+		return c.setFull(ctx, s.ID, false, nil) // since it was counted
+	}
 	counting, stop := context.WithTimeout(ctx, c.CountMost)
 	defer stop()
 	space, err := c.space(counting, s)

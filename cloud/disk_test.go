@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -294,4 +295,64 @@ func TestARestlessHomeRegression(t *testing.T) {
 	soon(t, "it is read-only", full)
 	homes.moving.Store(false)
 	soon(t, "it may write again", func() bool { return !full() })
+}
+
+// keeping are homes on a file system that holds their limits, while it does.
+type keeping struct {
+	cloud.Homes
+	off    atomic.Bool
+	limits sync.Map // by the id of a site
+}
+
+func (k *keeping) Quotas() string {
+	if k.off.Load() {
+		return ""
+	}
+	return "ext4"
+}
+
+func (k *keeping) Limit(s cloud.Site, bytes int64) (held bool, err error) {
+	if k.off.Load() {
+		return false, nil
+	}
+	k.limits.Store(s.ID, bytes)
+	return true, nil
+}
+
+// TestTheFileSystemHoldsLimits: they follow the account, what somebody else has set is made right, and nothing is made read-only;
+// what was before, may write again. Switched off, the gateway counts.
+func TestTheFileSystemHoldsLimits(t *testing.T) {
+	t.Parallel()
+	homes := &keeping{}
+	c, used := runs(t, time.Hour, func(h cloud.Homes) cloud.Homes { homes.Homes = h; return homes })
+	ctx := context.Background()
+	blog := used("blog")
+	limit := func() int64 { n, _ := homes.limits.Load(blog.ID); return n.(int64) }
+	if n := limit(); n != 1<<20 {
+		t.Errorf("a new site is held to %d", n)
+	}
+	if err := c.SetAccount(ctx, operator, "alice", []string{"disk=2MiB"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := limit(); n != 2<<20 {
+		t.Errorf("held to %d", n)
+	}
+	if s, err := c.Status(ctx, operator); err != nil || s.Limits != "kernel quotas (ext4)" {
+		t.Errorf("status: %q, %v", s.Limits, err)
+	}
+
+	homes.off.Store(true)
+	if s, err := c.Status(ctx, operator); err != nil || s.Limits != "counted" {
+		t.Errorf("switched off, status: %q, %v", s.Limits, err)
+	}
+	if err := os.WriteFile(c.Homes.Path(blog)+"/www/big", make([]byte, 3<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "counted, it is read-only", func() bool { return isFull(c, "blog") })
+	homes.limits.Store(blog.ID, int64(7))
+	homes.off.Store(false)
+	soon(t, "it may write again", func() bool { return !isFull(c, "blog") })
+	if n := limit(); n != 2<<20 {
+		t.Errorf("made right to %d", n)
+	}
 }

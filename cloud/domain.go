@@ -37,7 +37,7 @@ type DomainInfo struct {
 // minutes, finds its records in DNS. Asking again changes nothing. Invalid, Quota; Conflict if the host is asked for by
 // another site of the same owner.
 func (c *Cloud) AddDomain(ctx context.Context, who Who, name, host string) (info DomainInfo, err error) {
-	err = c.changeSite(ctx, who, DomainAdd, name, func(_ Account, s Site) error {
+	err = c.changeSite(ctx, who, DomainAdd, name, host, func(_ Account, s Site) error {
 		if c.Resolver == nil {
 			return Errorf(Unavailable, "this gateway does not look at DNS, so no domain can be proved").WithHint("ask your admin")
 		}

@@ -102,7 +102,7 @@ func KindOf(err error) Kind {
 }
 
 // Explain gives err the form in which it may be shown: an *Error as it is, a context that ended as
-// Cancelled, a full disk as Unavailable, and anything else as Internal, with a ref under which its cause is logged.
+// Cancelled, a full disk as Unavailable, a full quota as Quota, and anything else as Internal, with a ref under which its cause is logged.
 func Explain(err error, ref func() string) *Error {
 	var e *Error
 	if errors.As(err, &e) && (e.Kind != Internal || e.Ref != "") {
@@ -113,6 +113,9 @@ func Explain(err error, ref func() string) *Error {
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		return Errorf(Unavailable, "no space left on the disk of the host").WithHint("try again later, and tell your admin").Because(err)
+	}
+	if errors.Is(err, syscall.EDQUOT) {
+		return Errorf(Quota, "the site's disk limit is reached").WithHint("delete some files, or ask your admin for more").Because(err)
 	}
 	r := ref()
 	e = Errorf(Internal, "something broke on our side (ref %s)", r).

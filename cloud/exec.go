@@ -38,6 +38,9 @@ func (c *Cloud) holdContainer(ctx context.Context, s Site, progress func(string)
 		defer progress("")
 	}
 	_, release, err = c.Hold(ctx, s.ID)
+	if KindOf(err) == NotFound { // it was deleted since it was found
+		err = c.noSite(s.Name)
+	}
 	return release, err
 }
 

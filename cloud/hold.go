@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -21,11 +22,20 @@ func (c *Cloud) Hold(ctx context.Context, id string) (at netip.AddrPort, release
 	return at, release, nil
 }
 
+// RunOf is a number of the present run of a site's container, 0 while nobody is sure that there is one. While it is the same,
+// nobody has stopped that container; one that died by itself may have come again.
+func (c *Cloud) RunOf(id string) uint64 { return c.sure.run(id) }
+
+// wakeAgain is how often who waits for a site has it woken that somebody stops each time.
+const wakeAgain = 5
+
 // awake wakes a site that is held.
 func (c *Cloud) awake(ctx context.Context, id string) (at netip.AddrPort, err error) {
 	s, ok := c.published(id)
-	if ok && (s.State == Asleep || c.unsure(s)) {
-		if err := c.wake(ctx, id); err != nil {
+	for n := 0; ok && n < wakeAgain && (s.State == Asleep || n == 0 && c.unsure(s)); n++ {
+		if err := c.wake(ctx, id); KindOf(err) == NotFound { // in words of the store, which knows ids
+			return at, Errorf(NotFound, "no such site")
+		} else if err != nil {
 			return at, err
 		}
 		s, ok = c.published(id)
@@ -33,6 +43,8 @@ func (c *Cloud) awake(ctx context.Context, id string) (at netip.AddrPort, err er
 	switch {
 	case !ok:
 		return at, Errorf(NotFound, "no such site")
+	case s.State == Asleep:
+		return at, Errorf(Unavailable, "%q is being restarted", s.Name).WithHint("try again").Because(ErrWaking)
 	case s.State != Running:
 		return at, c.notRunning(s)
 	case s.Type != PHP: // since somebody was led here, or while they waited
@@ -49,8 +61,15 @@ func (c *Cloud) notRunning(s Site) error {
 		return Errorf(Unavailable, "%s", s.Reason).WithHint("the reason is in %s; once that is mended: %s",
 			c.Door.SSH("site logs "+s.Name), c.Door.SSH("site start "+s.Name))
 	}
-	return Errorf(Unavailable, "site %q is %s", s.Name, s.State).WithHint("start it: %s", c.Door.SSH("site start "+s.Name))
+	e := Errorf(Unavailable, "site %q is %s", s.Name, s.State).WithHint("start it: %s", c.Door.SSH("site start "+s.Name))
+	if s.State == Stopped {
+		e = e.Because(ErrStopped)
+	}
+	return e
 }
+
+// ErrStopped is in the chain of the error of a site that somebody stopped.
+var ErrStopped = errors.New("the site is stopped")
 
 // holds knows who uses a site right now (requests, shells) and since when nobody does. The zero value is ready.
 type holds struct {

@@ -19,7 +19,12 @@ type Homes interface {
 	Open(site Site) (Home, error)
 	// Inspect opens the home as the gateway itself, which may read what the site has shut to itself. For backups.
 	Inspect(site Site) (Home, error)
-	// Remove removes the home with all that is in it, and follows no link while it does. Idempotent.
+	// Quotas names the file system of the homes if it can hold each of them to a limit by itself, else "".
+	Quotas() string
+	// Limit has the file system hold the home to so many bytes, and to as many files as take 4 KiB each, whoever writes; 0 is no
+	// limit. held is false where it cannot, or where there is no home: then it is up to who counts. Idempotent.
+	Limit(site Site, bytes int64) (held bool, err error)
+	// Remove removes the home with all that is in it, and its limit, and follows no link while it does. Idempotent.
 	Remove(ctx context.Context, site Site) error
 }
 
@@ -63,10 +68,12 @@ type Home interface {
 	// Free says how many bytes the home's file system has, and how many are free for the site.
 	Free() (total, free int64, err error)
 	// Used says how many bytes the home takes on disk, where each name counts for at least a block of 4 KiB: empty files
-	// take inodes. It may be some seconds old. Counting ends with ctx.
+	// take inodes. It may be some seconds old. Counting ends with ctx. A file system that holds the limit is asked instead: blocks, or
+	// 4 KiB for each inode if that is more.
 	Used(ctx context.Context) (int64, error)
 	// Claim counts n bytes that are about to be written as used, unless there would be more than limit then: ok is
-	// false, and used is up to date as far as that can be had cheaply.
+	// false, and used is up to date as far as that can be had cheaply. A file system that holds the limit may refuse the write all the
+	// same, with EDQUOT.
 	Claim(ctx context.Context, n, limit int64) (used int64, ok bool, err error)
 	Close() error
 }

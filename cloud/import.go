@@ -21,9 +21,9 @@ type Imported struct {
 	Err     error
 }
 
-// Import makes the accounts and sites of the rows that are not there yet, read once it is allowed, and tells what came of each; rows that cannot be
-// used do not stop the others. A PHP site is made asleep: its container comes with its first visitor. Importing again what
-// was imported changes nothing.
+// Import makes the accounts and sites of the rows that are not there yet, read once it is allowed, and tells what came of
+// each; rows that cannot be used do not stop the others. A PHP site is made asleep: its container comes with its first
+// visitor. Importing again what was imported changes nothing.
 func (c *Cloud) Import(ctx context.Context, who Who, read func() ([]OldSite, error)) (done []Imported, err error) {
 	err = c.do(ctx, who, Import, "", func(Account) error {
 		rows, err := read()
@@ -104,6 +104,7 @@ func (c *Cloud) layDown(ctx context.Context, s Site) error {
 	if err := c.Homes.Make(ctx, s, c.welcome(s)); err != nil {
 		return err
 	}
+	c.limitDisk(s)
 	s.State = Running
 	if s.Type == PHP {
 		s.State = Asleep

@@ -55,12 +55,13 @@ func (c *Cloud) NotLoggedIn(who Who, user string, why *Error) {
 
 // AddKey gives an account one more key. Conflict if somebody has it.
 func (c *Cloud) AddKey(ctx context.Context, who Who, account, text, label string) (k Key, err error) {
-	err = c.doAccount(ctx, who, KeyAdd, account, func(Account) error {
+	err = c.doAccount(ctx, who, KeyAdd, account, func(e *Event) error {
 		return c.Store.Update(ctx, func(tx Tx) error {
 			if _, err := c.person(tx, account); err != nil {
 				return err
 			}
 			k, err = c.addKey(tx, account, text, label, who)
+			e.Detail = k.Fingerprint
 			return err
 		})
 	})
@@ -114,7 +115,7 @@ func (c *Cloud) free(tx Tx, account, fingerprint string) error {
 
 // Keys lists the keys of an account.
 func (c *Cloud) Keys(ctx context.Context, who Who, account string) (keys []Key, err error) {
-	err = c.doAccount(ctx, who, KeyList, account, func(Account) error {
+	err = c.doAccount(ctx, who, KeyList, account, func(*Event) error {
 		return c.Store.View(ctx, func(tx Tx) error {
 			a, err := c.account(tx, account)
 			if err != nil {
@@ -133,7 +134,7 @@ func (c *Cloud) Keys(ctx context.Context, who Who, account string) (keys []Key, 
 // RemoveKey takes a key from an account, named by its fingerprint or a beginning of it that is the only one. It
 // works at once, also on open sessions. The last key of oneself stays: it would lock one out.
 func (c *Cloud) RemoveKey(ctx context.Context, who Who, account, fingerprint string) (k Key, err error) {
-	err = c.doAccount(ctx, who, KeyRemove, account, func(Account) error {
+	err = c.doAccount(ctx, who, KeyRemove, account, func(e *Event) error {
 		return c.Store.Update(ctx, func(tx Tx) error {
 			keys, err := tx.Keys(account)
 			if err != nil {
@@ -145,6 +146,7 @@ func (c *Cloud) RemoveKey(ctx context.Context, who Who, account, fingerprint str
 			if len(keys) == 1 && account == who.Account {
 				return Errorf(Conflict, "this is your only key: without it you cannot log in").WithHint("add another one first")
 			}
+			e.Detail = k.Fingerprint
 			return tx.DeleteKey(k.Fingerprint)
 		})
 	})

@@ -11,17 +11,17 @@ import (
 
 // StartSite makes a site run. Starting a running site makes sure that it really does.
 func (c *Cloud) StartSite(ctx context.Context, who Who, name string) error {
-	return c.changeSite(ctx, who, SiteStart, name, func(_ Account, s Site) error { return c.start(ctx, s) })
+	return c.changeSite(ctx, who, SiteStart, name, "", func(_ Account, s Site) error { return c.start(ctx, s) })
 }
 
 // StopSite takes a site off the web and keeps its files.
 func (c *Cloud) StopSite(ctx context.Context, who Who, name string) error {
-	return c.changeSite(ctx, who, SiteStop, name, func(_ Account, s Site) error { return c.stop(ctx, s) })
+	return c.changeSite(ctx, who, SiteStop, name, "", func(_ Account, s Site) error { return c.stop(ctx, s) })
 }
 
 // RestartSite stops and starts the container of a site, on the image that it should have. Visitors wait in the meantime.
 func (c *Cloud) RestartSite(ctx context.Context, who Who, name string) error {
-	return c.changeSite(ctx, who, SiteStart, name, func(_ Account, s Site) error {
+	return c.changeSite(ctx, who, SiteStart, name, "restart", func(_ Account, s Site) error {
 		if err := c.pause(ctx, s); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ var settings = map[string]struct {
 // SetSite changes settings given as KEY=VALUE; an empty value restores the default. All are changed or none. A new owner
 // has more to it: see setOwner.
 func (c *Cloud) SetSite(ctx context.Context, who Who, name string, pairs []string) (site Site, err error) {
-	err = c.changeSite(ctx, who, setAction(pairs), name, func(_ Account, s Site) error {
+	err = c.changeSite(ctx, who, setAction(pairs), name, told(pairs), func(_ Account, s Site) error {
 		if err := c.engineReady(ctx, s); err != nil {
 			return err
 		}
@@ -69,6 +69,9 @@ func (c *Cloud) SetSite(ctx context.Context, who Who, name string, pairs []strin
 		}
 		if site, err = c.set(ctx, s, sealed); err != nil {
 			return err
+		}
+		if site.Owner != s.Owner {
+			c.limitDisk(site)
 		}
 		if s.Type == PHP && site.Type != PHP {
 			if err := c.unhouse(ctx, s.ID); err != nil {
@@ -124,6 +127,18 @@ func (c *Cloud) set(ctx context.Context, s Site, pairs []string) (Site, error) {
 		return tx.PutSite(s)
 	})
 	return s, err
+}
+
+// told is what the audit tells of settings: no password.
+func told(pairs []string) string {
+	var all []string
+	for _, pair := range pairs {
+		if strings.HasPrefix(pair, passwordKey) && pair != passwordKey {
+			pair = passwordKey + "…"
+		}
+		all = append(all, pair)
+	}
+	return strings.Join(all, " ")
 }
 
 func splitPair(pair string) (key, value string, err error) {
@@ -238,7 +253,7 @@ func (c *Cloud) raised(ctx context.Context, s Site, era int, err error) error {
 		defer c.tryAgain(s.ID)
 	}
 	if err != nil && ctx.Err() == nil && c.Engine.Ping(ctx) == nil {
-		if !trouble {
+		if !trouble && !c.deaths.dead(s.ID) {
 			c.deaths.failed(s.ID, c.Now())
 		}
 		s.State, s.Reason = Failed, err.Error()
@@ -269,9 +284,11 @@ func (c *Cloud) stop(ctx context.Context, s Site) error {
 	return c.down(ctx, s.ID)
 }
 
-// changeSite is doSite for verbs that change the site: one at a time, on its state of now.
-func (c *Cloud) changeSite(ctx context.Context, who Who, action Action, name string, fn func(Account, Site) error) error {
-	return c.doSite(ctx, who, action, name, func(a Account, s Site) error {
+// changeSite is doSite for verbs that change the site: one at a time, on its state of now. The audit tells detail of it if it
+// is done.
+func (c *Cloud) changeSite(ctx context.Context, who Who, action Action, name, detail string, fn func(Account, Site) error) error {
+	return c.doSiteAbout(ctx, who, action, name, "", func(a Account, s Site, e *Event) error {
+		e.Detail = detail
 		return c.locked(ctx, s, func(s Site) error { return fn(a, s) })
 	})
 }

@@ -66,10 +66,10 @@ func except[T any](field **T, value string, parse func(string) (T, error)) error
 }
 
 // SetAccount changes settings given as KEY=VALUE, all or none. New limits hold for a site from its
-// next start; Reconcile sees to that within minutes.
+// next start; Reconcile sees to that within minutes. That of the disk holds at once.
 func (c *Cloud) SetAccount(ctx context.Context, who Who, name string, pairs []string) error {
 	defer c.reviewAccount(ctx, name)
-	return c.changeAccount(ctx, who, AccountSet, name, func(_ Tx, a *Account) error {
+	err := c.changeAccount(ctx, who, AccountSet, name, strings.Join(pairs, " "), func(_ Tx, a *Account) error {
 		for _, pair := range pairs {
 			key, value, err := splitPair(pair)
 			if err != nil {
@@ -78,7 +78,7 @@ func (c *Cloud) SetAccount(ctx context.Context, who Who, name string, pairs []st
 			set, ok := accountSettings[key]
 			if !ok {
 				return Errorf(Invalid, "there is no setting %q", key).
-					WithHint("the settings are group, role, link, max_sites, memory, cpus, disk, idle")
+					WithHint("the settings are %s", strings.Join(slices.Sorted(maps.Keys(accountSettings)), ", "))
 			}
 			if err := set(c, a, value); err != nil {
 				return err
@@ -89,6 +89,10 @@ func (c *Cloud) SetAccount(ctx context.Context, who Who, name string, pairs []st
 		}
 		return nil
 	})
+	if err == nil {
+		c.limitDisks(func(owner string) bool { return owner == name })
+	}
+	return err
 }
 
 var units = []struct {

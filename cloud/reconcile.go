@@ -47,7 +47,7 @@ func (c *Cloud) watch(ctx context.Context) error {
 
 // changed is told by the engine that a container started or stopped.
 func (c *Cloud) changed(ctx context.Context, id string, runs func() bool) {
-	sure := c.sure.of(id) // before the look: where a start comes in between, the stop was not of what is there now
+	run := c.sure.run(id) // before the look: where a start comes in between, the stop was not of what is there now
 	if runs() {
 		if c.deaths.dead(id) { // it is open to visitors once its web server was seen
 			c.healing.Go(func() { c.recheck(ctx, id) })
@@ -57,18 +57,23 @@ func (c *Cloud) changed(ctx context.Context, id string, runs func() bool) {
 	if s, ok := c.published(id); !ok || s.State != Running {
 		return // somebody stopped it
 	}
-	if !sure {
+	if run == 0 || run != c.sure.run(id) { // it is no death of what was seen
 		c.healing.Go(func() { c.recheck(ctx, id) })
 		return
 	}
-	delay, hopeless := c.deaths.another(id, c.Now(), c.HealAfter)
+	c.died(ctx, id)
+}
+
+// died brings a site up again after a while, or gives it up.
+func (c *Cloud) died(ctx context.Context, id string) {
+	n, delay := c.deaths.another(id, c.Now(), c.HealAfter)
 	c.healing.Go(func() {
-		if hopeless {
+		if n >= maxDeaths {
 			c.giveUp(ctx, id)
 			return
 		}
 		wait(ctx, delay)
-		c.heal(ctx, id)
+		c.heal(ctx, id, n)
 	})
 }
 
@@ -107,6 +112,7 @@ func (c *Cloud) Reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Engine.Tidy(ctx, containers)
 	sites, err := c.sites(ctx)
 	if err != nil {
 		return err
@@ -243,17 +249,26 @@ func (c *Cloud) chore(ctx context.Context) (done func(), err error) {
 	}
 }
 
-// heal brings up a site that died by itself. One that was stopped or deleted stays as it is.
-func (c *Cloud) heal(ctx context.Context, id string) {
+// heal brings up a site that died by itself, for the n-th time in a row. One that was stopped or deleted stays as it is. A
+// start that fails is one more death: the engine's events tell of it only where the container ended, and not always in time.
+func (c *Cloud) heal(ctx context.Context, id string, n int) {
 	s, err := c.byID(ctx, id)
 	if KindOf(err) == NotFound {
 		c.deaths.forget(id)
 	}
-	if err != nil || s.State != Running || !c.deaths.dead(id) {
+	if err != nil || !s.shallRun() || !c.deaths.stands(id, n) {
 		return
 	}
-	if err := c.settle(ctx, s, false); err != nil && ctx.Err() == nil {
-		c.Log.Warn("site died and did not come up", "site", s.Name, "err", err)
+	err = c.settle(ctx, s, false)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	c.Log.Warn("site died and did not come up", "site", s.Name, "err", err)
+	if errors.Is(err, ErrTrouble) { // it is tried again anyway
+		return
+	}
+	if s, err = c.byID(ctx, id); err == nil && s.State == Failed && c.deaths.stands(id, n) {
+		c.died(ctx, id)
 	}
 }
 
@@ -265,10 +280,15 @@ func (c *Cloud) giveUp(ctx context.Context, id string) {
 	}
 	defer release()
 	s, err := c.byID(ctx, id)
-	if err != nil || s.State != Running {
+	if err != nil || !s.shallRun() {
 		return
 	}
-	s.State, s.Reason = Failed, fmt.Sprintf("its web server ended by itself %d times in a row", maxDeaths)
+	if s.State == Failed { // at its start
+		s.Reason += fmt.Sprintf(", %d times in a row", maxDeaths)
+	} else {
+		s.Reason = fmt.Sprintf("its web server ended by itself %d times in a row", maxDeaths)
+	}
+	s.State = Failed
 	err = errors.Join(c.put(ctx, s), c.Publish(ctx), c.down(ctx, id))
 	c.repaired("gave up on site %q: %s", s.Name, s.Reason)
 	if err != nil && ctx.Err() == nil {

@@ -54,7 +54,8 @@ func (c *Cloud) Home(id string) (Home, error) {
 func (c *Cloud) Logs(ctx context.Context, who Who, name string, o LogOptions, out Streams) error {
 	return c.doSite(ctx, who, SiteLogs, name, func(_ Account, s Site) error {
 		if s.Type != PHP {
-			return Errorf(Invalid, "%q is a static site: it runs no program that writes a log", s.Name)
+			return Errorf(Invalid, "%q is a static site: it runs no program that writes a log", s.Name).
+				WithHint("its visitors: %s", c.Door.SSH("site logs "+s.Name+" --access"))
 		}
 		return c.during(ctx, who, SiteLogs, s, func(ctx context.Context) error {
 			return c.Engine.Logs(ctx, s.ID, o, out.Stdout, out.Stderr)

@@ -26,6 +26,7 @@ type Status struct {
 	Spare    int64         `json:"memory_available,omitempty"` // of it, for programs that are to start
 	Disk     int64         `json:"disk,omitempty"`             // bytes of the file system of the homes
 	DiskFree int64         `json:"disk_free,omitempty"`
+	Limits   string        `json:"disk_limits"` // what holds them: kernel quotas, or counting
 	Repairs  []Repair      `json:"repairs"`
 	Warnings []string      `json:"warnings"` // what the admin should mend
 	// CertificateProblems say in words what is wrong with certificates.
@@ -54,6 +55,7 @@ func (c *Cloud) Status(ctx context.Context, who Who) (s Status, err error) {
 		s = Status{
 			Version: c.Version, Started: c.started.UTC().Truncate(time.Second), Engine: c.Engine.Name(),
 			Sites: map[State]int{}, Warnings: []string{}, Repairs: c.repairs.all(), RootCA: c.RootCA, InUse: c.holds.held(), Dropped: c.Hits.Dropped(),
+			Limits:              c.diskLimits(),
 			CertificateProblems: append([]string{}, c.certificateProblems()...),
 		}
 		if err := c.Engine.Ping(ctx); err != nil {

@@ -11,10 +11,14 @@ import (
 type sure struct {
 	mu    sync.Mutex
 	era   int
-	sites map[string]bool
+	last  uint64
+	sites map[string]uint64 // with the number of its run
 }
 
-func (s *sure) of(id string) bool {
+func (s *sure) of(id string) bool { return s.run(id) != 0 }
+
+// run is a number that no other run of a container has, 0 while it is not sure that there is one.
+func (s *sure) run(id string) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sites[id]
@@ -30,13 +34,14 @@ func (s *sure) look() (era int) {
 func (s *sure) seen(id string, era int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if era != s.era {
+	if era != s.era || s.sites[id] != 0 {
 		return
 	}
 	if s.sites == nil {
-		s.sites = map[string]bool{}
+		s.sites = map[string]uint64{}
 	}
-	s.sites[id] = true
+	s.last++
+	s.sites[id] = s.last
 }
 
 // broken forgets all: there was a break.

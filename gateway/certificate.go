@@ -158,8 +158,7 @@ func (c *conn) underCertificate(ctx context.Context) (done func()) {
 	leased, done := c.cloud.Lease(ctx, c.who, cloud.WhoAmI, cloud.Site{})
 	c.group.Go(func() {
 		<-leased.Done()
-		within(c.gone, hangUpAfter)
-		c.close()
+		c.hangUp()
 	})
 	return done
 }

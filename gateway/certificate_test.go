@@ -81,8 +81,8 @@ func TestCertificate(t *testing.T) {
 	}
 
 	// What is open ends with the account.
-	w.must(w.cloud.DisableAccount(context.Background(), w.who(), "ada"))
 	s := w.session(c)
+	w.must(w.cloud.DisableAccount(context.Background(), w.who(), "ada"))
 	s.exec("whoami")
 	if got := s.wait(); got != cloud.Denied.Exit() {
 		t.Errorf("disabled: status %d", got)
@@ -125,16 +125,7 @@ func TestCertificateRevoked(t *testing.T) {
 	t.Parallel()
 	ca := newSigner(t)
 	w := newWorldWith(t, gateway.Limits{}, entries{authorities: gateway.Authorities{ca.PublicKey()}})
-	list := filepath.Join(w.dir, "revoked")
-	w.must(os.WriteFile(list, nil, 0o600))
-	revoked, err := gateway.OpenRevoked(list)
-	w.must(err)
-	w.cloud.CertRevoked = revoked.Has
-	ctx, stop := context.WithCancel(context.Background())
-	running := make(chan struct{})
-	go func() { w.cloud.Run(ctx); close(running) }()
-	t.Cleanup(func() { stop(); <-running })
-
+	list := w.revoking()
 	site := w.person("ada").site("blog", cloud.PHP)
 	robot := w.stranger("robot")
 	dial := func(serial uint64) *ssh.Client {
@@ -163,6 +154,48 @@ func TestCertificateRevoked(t *testing.T) {
 	if s.exec("true"); s.wait() != 0 {
 		t.Error("another certificate does not let in any more")
 	}
+}
+
+// TestRevokedSlowlyRegression: a program that takes its time to end was cut off before it could be said why.
+func TestRevokedSlowlyRegression(t *testing.T) {
+	t.Parallel()
+	ca := newSigner(t)
+	w := newWorldWith(t, gateway.Limits{}, entries{authorities: gateway.Authorities{ca.PublicKey()}})
+	list := w.revoking()
+	w.engine.instead = func(ctx context.Context, _ cloud.Exec) (int, error) {
+		<-ctx.Done()
+		<-time.After(time.Second)
+		return 0, ctx.Err()
+	}
+	site := w.person("ada").site("blog", cloud.PHP)
+	c, err := ssh.Dial("tcp", w.address, w.clientConfig(site, w.stranger("robot").signed(ca, func(c *ssh.Certificate) { c.Serial = 7 })))
+	w.must(err)
+	defer c.Close()
+	program := w.session(c)
+	program.exec("anything")
+	w.eventually("the program runs", func() bool { return w.engine.running.Load() == 1 })
+	w.must(os.WriteFile(list, []byte("serial: 7\n"), 0o600))
+	text, _ := io.ReadAll(program.Stderr())
+	has(t, string(text), `certificate "test" serial 7 was revoked`)
+	if got := program.wait(); got != cloud.Denied.Exit() {
+		t.Errorf("status %d", got)
+	}
+	_ = c.Wait() // its end
+}
+
+// revoking has the world look at a list of certificates that are revoked, and returns its file.
+func (w *world) revoking() (file string) {
+	w.Helper()
+	file = filepath.Join(w.dir, "revoked")
+	w.must(os.WriteFile(file, nil, 0o600))
+	revoked, err := gateway.OpenRevoked(file)
+	w.must(err)
+	w.cloud.CertRevoked = revoked.Has
+	ctx, stop := context.WithCancel(context.Background())
+	running := make(chan struct{})
+	go func() { w.cloud.Run(ctx); close(running) }()
+	w.Cleanup(func() { stop(); <-running })
+	return file
 }
 
 // TestCertificateAtEachVerb: the authority and the time are looked at again.

@@ -33,7 +33,8 @@ type conn struct {
 	sessions map[*session]bool
 	forwards int
 	used     time.Time // when the last session or forward ended
-	closing  bool      // no more sessions: the connection ends with the last one
+	leaving  bool      // it ends with its last session
+	closing  bool      // it does, and no more of them begin
 	group    sync.WaitGroup
 }
 
@@ -198,9 +199,26 @@ func (c *conn) dismiss(s *session) {
 	c.meter.Session(-1)
 	c.used = c.now()
 	c.count(c.who.Account, -1)
-	if c.closing && len(c.sessions) == 0 {
+	if (c.closing || c.leaving) && len(c.sessions) == 0 {
 		c.close()
 	}
+}
+
+// hangUp closes the connection of who may do nothing any more, once its sessions have said why they end. The first moment
+// is for the answer to who took away the very key in use.
+func (c *conn) hangUp() {
+	if !within(c.gone, hangUpAfter) && c.endWithLast() {
+		within(c.gone, lastWords)
+	}
+	c.close()
+}
+
+// endWithLast has the connection end with its last session, and reports whether there is one.
+func (c *conn) endWithLast() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaving = true
+	return len(c.sessions) > 0
 }
 
 // tellAndClose lets no more sessions in, tells those there are, and closes the connection if there are none.

@@ -49,7 +49,7 @@ func (noMeter) Session(int)  {}
 // Limits bound what clients may take. A zero field has the default.
 type Limits struct {
 	Login           time.Duration // from accept until a key has signed; 120 s
-	Startups        Startups      // connections that have not logged in yet; 128:30:512
+	Startups        Startups      // connections that have not logged in yet; DefaultStartups
 	Visitors        int           // people at the school's login server; 128
 	AddressVisitors int           // of them from one address, which may be a classroom's; 48
 	AccountLogins   int           // of one account in a minute; more of them wait; 120
@@ -70,7 +70,7 @@ func (l Limits) orDefault() Limits {
 	orDefault(&l.Login, 120*time.Second)
 	orDefault(&l.Visitors, 128)
 	orDefault(&l.AddressVisitors, 48)
-	orDefault(&l.Startups, Startups{128, 30, 512})
+	orDefault(&l.Startups, DefaultStartups)
 	orDefault(&l.AccountLogins, 120)
 	orDefault(&l.Connections, 1024)
 	orDefault(&l.Sessions, 10)
@@ -153,8 +153,7 @@ func (g *Gateway) Connections(account string) int {
 // Forwards counts the open forwards of an account.
 func (g *Gateway) Forwards(account string) int { return g.forwarding.count(account) }
 
-// HangUp closes the connections of an account: all with "", else those with one key. These have a moment, for the
-// answer to who took away the very key in use.
+// HangUp closes the connections of an account: all with "", else those with one key. These have a moment: see hangUp.
 func (g *Gateway) HangUp(account, key string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -163,10 +162,7 @@ func (g *Gateway) HangUp(account, key string) {
 		case "":
 			c.close()
 		case c.who.Key:
-			c.group.Go(func() {
-				within(c.gone, hangUpAfter)
-				c.close()
-			})
+			c.group.Go(c.hangUp)
 		}
 	}
 }

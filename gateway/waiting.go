@@ -15,6 +15,9 @@ import (
 // from Rate percent to all at Full. It is MaxStartups of OpenSSH's sshd_config(5), but who goes is not who comes: see waiting.
 type Startups struct{ Start, Rate, Full int }
 
+// DefaultStartups is what Limits have that say nothing else.
+var DefaultStartups = Startups{128, 30, 512}
+
 // ParseStartups reads "64:30:128".
 func ParseStartups(text string) (s Startups, err error) {
 	bad := cloud.Errorf(cloud.Invalid, "%q is not of the form START:RATE:FULL", text).

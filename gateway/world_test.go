@@ -102,7 +102,10 @@ func newWorldWith(t *testing.T, limits gateway.Limits, e entries) *world {
 	})
 	w.must(err)
 	t.Cleanup(w.cloud.Close)
-	w.gateway = gateway.New(gateway.Options{Cloud: w.cloud, HostKeys: append([]ssh.Signer{w.host}, e.used...), Log: log, Limits: limits, Authorities: e.authorities, NextHostKeys: e.next, Now: e.now})
+	w.gateway = gateway.New(gateway.Options{
+		Cloud: w.cloud, HostKeys: append([]ssh.Signer{w.host}, e.used...), NextHostKeys: e.next, Log: log, Limits: limits,
+		Authorities: e.authorities, Now: e.now,
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- w.gateway.Serve(ctx, listener) }()

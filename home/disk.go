@@ -24,7 +24,8 @@ type Disk struct {
 	dir string
 	own identity // of this process
 
-	usages sync.Map // *usage by the id of a site
+	usages   sync.Map // *usage by the id of a site
+	programs programs
 }
 
 var _ cloud.Homes = (*Disk)(nil)
@@ -112,10 +113,10 @@ func (d *Disk) openAs(site cloud.Site, as switched) (*home, error) {
 		return nil, err
 	}
 	uid := 0
-	if d.own.root() && site.Type == cloud.PHP {
+	if d.own.root() {
 		uid = site.UID
 	}
-	u, _ := d.usages.LoadOrStore(site.ID, newUsage(uid))
+	u, _ := d.usages.LoadOrStore(site.ID, newUsage(&d.programs, uid))
 	h, err := newHome(root, as, u.(*usage))
 	if err != nil {
 		root.Close()
@@ -124,13 +125,16 @@ func (d *Disk) openAs(site cloud.Site, as switched) (*home, error) {
 	return h, nil
 }
 
-// Remove removes the jail with all that is in it.
+// Remove removes the jail with all that is in it, and then the limit: nobody can set that again without a home.
 func (d *Disk) Remove(ctx context.Context, site cloud.Site) error {
 	if err := check(site); err != nil {
 		return err
 	}
 	d.usages.Delete(site.ID)
-	return removeTree(ctx, filepath.Join(d.dir, site.ID))
+	if err := removeTree(ctx, filepath.Join(d.dir, site.ID)); err != nil {
+		return err
+	}
+	return d.Unlimit(site)
 }
 
 // identity is who acts on the site's home.

@@ -21,6 +21,8 @@ type home struct {
 	as    switched
 	above [2]fs.FileInfo // "/" and "/home"
 	usage *usage         // shared by all who have the home open
+
+	mounted bool // the home is a file system of its own
 }
 
 var _ cloud.Home = (*home)(nil)
@@ -36,9 +38,12 @@ func newHome(root *os.File, as switched, u *usage) (*home, error) {
 			return nil, err
 		}
 	}
-	_, err = h.Lstat(cloud.HomePath)
+	fi, err := h.Lstat(cloud.HomePath)
+	h.mounted = err == nil && disk(fi) != disk(h.above[1])
 	return h, err
 }
+
+func disk(fi fs.FileInfo) uint64 { return fi.Sys().(*syscall.Stat_t).Dev }
 
 // Close ends the home. Files that it opened stay open.
 func (h *home) Close() error { return h.root.Close() }

@@ -108,7 +108,7 @@ func TestKernelRefuses(t *testing.T) {
 func TestGroupsAreLeft(t *testing.T) {
 	needRoot(t)
 	if os.Getenv("NUAGE_TEST_GROUPS") == "" {
-		again(t, "NUAGE_TEST_GROUPS=1", &syscall.Credential{Groups: []uint32{0, 4}})
+		again(t, "/tmp", "^"+t.Name()+"$", "NUAGE_TEST_GROUPS=1", &syscall.Credential{Groups: []uint32{0, 4}})
 		return
 	}
 	h, jail := makeHome(t)
@@ -126,23 +126,20 @@ func TestGroupsAreLeft(t *testing.T) {
 // TestAsNobody runs these tests again without root.
 func TestAsNobody(t *testing.T) {
 	needRoot(t)
-	again(t, "NUAGE_TEST_NOBODY=1", &syscall.Credential{Uid: 65534, Gid: 65534})
+	again(t, "/tmp", ".", "NUAGE_TEST_NOBODY=1", &syscall.Credential{Uid: 65534, Gid: 65534})
 }
 
-// again runs this test's binary as somebody else. It is handed down open: its directory is root's.
-func again(t *testing.T, env string, as *syscall.Credential) {
+// again runs tests of this binary as somebody else, with a directory below one that all may enter. It is handed down open: its own
+// directory is root's.
+func again(t *testing.T, below, run, env string, as *syscall.Credential) {
 	t.Helper()
 	self, err := os.Open("/proc/self/exe")
 	do(t, err)
 	defer self.Close()
-	dir, err := os.MkdirTemp("/tmp", "nuage-home")
+	dir, err := os.MkdirTemp(below, "nuage-home")
 	do(t, err)
 	defer os.RemoveAll(dir)
 	do(t, os.Chmod(dir, 0o777))
-	run := "."
-	if strings.Contains(env, "GROUPS") {
-		run = "^" + t.Name() + "$"
-	}
 	cmd := exec.Command("/proc/self/fd/3", "-test.run="+run)
 	cmd.Args[0] = os.Args[0]
 	cmd.Dir = dir

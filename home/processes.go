@@ -1,36 +1,63 @@
 package home
 
 import (
+	"bufio"
 	"context"
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// held counts the files of a disk that have no name, and that programs with a uid hold open or have mapped: a site could
+// held counts the files of a disk that have no name, and that programs hold open or have mapped: a site could
 // write to one on and on, where counting its home would not find it. Each is counted once, and none that was seen before.
 // It takes root to look into the programs of others; what cannot be looked into is passed over.
-func held(ctx context.Context, uid int, disk uint64, seen map[inode]bool) (bytes int64) {
-	for _, pid := range numbers("/proc") {
+func held(ctx context.Context, pids []string, disk uint64, seen map[inode]bool) (bytes int64) {
+	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return bytes
 		}
-		if !runsAs(pid, uid) {
-			continue
-		}
 		mapped := false
 		for _, thread := range numbers("/proc/" + pid + "/task") { // each may have open files of its own
-			n, _ := heldIn("/proc/"+thread+"/fd", disk, seen)
-			bytes += n
+			bytes += heldOpen("/proc/"+thread+"/fd", disk, seen)
 			if !mapped { // memory is the same, but the first one may have ended
-				n, mapped = heldIn("/proc/"+thread+"/map_files", disk, seen)
+				var n int64
+				n, mapped = heldMapped("/proc/"+thread, disk, seen)
 				bytes += n
 			}
 		}
 	}
 	return bytes
+}
+
+// programs are the programs that run, by their uid: one look at /proc for all homes, good for a moment. A program that has just
+// begun is found by the next look. The zero value is ready.
+type programs struct {
+	mu    sync.Mutex
+	pids  map[int][]string
+	until time.Time
+}
+
+const lookedFor = time.Second
+
+// of lists the programs with a uid. The directory itself shows it also where a program shuts off what is in there
+// (prctl(2), PR_SET_DUMPABLE).
+func (p *programs) of(uid int) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.After(p.until) {
+		p.pids, p.until = map[int][]string{}, now.Add(lookedFor)
+		for _, pid := range numbers("/proc") {
+			var st unix.Stat_t
+			if unix.Stat("/proc/"+pid, &st) == nil {
+				p.pids[int(st.Uid)] = append(p.pids[int(st.Uid)], pid)
+			}
+		}
+	}
+	return p.pids[uid]
 }
 
 // numbers lists the numbers in a directory.
@@ -44,39 +71,62 @@ func numbers(dir string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name[0] < '0' || name[0] > '9' })
 }
 
-// runsAs tells whether a program has a uid. The directory itself shows it also where the program shuts off what is in there
-// (prctl(2), PR_SET_DUMPABLE).
-func runsAs(pid string, uid int) bool {
-	var st unix.Stat_t
-	return unix.Stat("/proc/"+pid, &st) == nil && int(st.Uid) == uid
-}
-
-// heldIn counts in one directory of links to files. any tells that there is one at all.
-func heldIn(dir string, disk uint64, seen map[inode]bool) (bytes int64, any bool) {
+// heldOpen counts in one directory of links to open files.
+func heldOpen(dir string, disk uint64, seen map[inode]bool) (bytes int64) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return 0, false
+		return 0
 	}
 	defer d.Close()
 	for {
 		names, err := d.Readdirnames(batch)
 		for _, name := range names {
-			any = true
-			bytes += nameless(dir+"/"+name, disk, seen)
+			if link := dir + "/" + name; removed(link) {
+				bytes += nameless(link, disk, seen)
+			}
 		}
 		if err != nil {
-			return bytes, any
+			return bytes
 		}
 	}
 }
 
-// nameless is what a file takes that one of these links leads to, if it has no name. Those that have are not looked at: they may be
-// on a disk that hangs.
-func nameless(link string, disk uint64, seen map[inode]bool) int64 {
-	target, err := os.Readlink(link)
-	if err != nil || !strings.HasSuffix(target, " (deleted)") {
-		return 0
+// heldMapped counts in the memory of a thread. any tells that it has some. The lines of maps say at once what map_files says in a
+// link for each, of which a program with many libraries has hundreds.
+func heldMapped(thread string, disk uint64, seen map[inode]bool) (bytes int64, any bool) {
+	f, err := os.Open(thread + "/maps")
+	if err != nil {
+		return 0, false
 	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		any = true
+		if line := lines.Text(); strings.HasSuffix(line, deleted) {
+			bytes += nameless(thread+"/map_files/"+mapFile(line), disk, seen)
+		}
+	}
+	return bytes, any
+}
+
+// mapFile is the name in map_files of what a line of maps is about: there the addresses have no zeros before them.
+func mapFile(line string) string {
+	addresses, _, _ := strings.Cut(line, " ")
+	from, to, _ := strings.Cut(addresses, "-")
+	return strings.TrimLeft(from, "0") + "-" + strings.TrimLeft(to, "0")
+}
+
+// deleted is what the kernel adds to the name of a file that has none any more. A file may have a name that ends so.
+const deleted = " (deleted)"
+
+// removed tells whether a link says that the file it leads to has no name. Those that have one are not looked at: they may be on a
+// disk that hangs.
+func removed(link string) bool {
+	target, err := os.Readlink(link)
+	return err == nil && strings.HasSuffix(target, deleted)
+}
+
+// nameless is what a file takes that one of these links leads to, if it has no name.
+func nameless(link string, disk uint64, seen map[inode]bool) int64 {
 	var st unix.Stat_t
 	if unix.Stat(link, &st) != nil || st.Dev != disk || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return 0

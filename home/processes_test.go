@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"plil.net/nuage/cloud"
 )
@@ -27,6 +28,7 @@ func TestNamelessInProgramsRegression(t *testing.T) {
 	h := opened.(*home)
 	used := func() int64 {
 		t.Helper()
+		d.programs.until = time.Time{}
 		do(t, h.count(ctx, h.usage.rest.Add(-1e12)))
 		return h.usage.bytes
 	}
@@ -59,6 +61,45 @@ func TestNamelessInProgramsRegression(t *testing.T) {
 	_, err = in.Write([]byte("more\n"))
 	do(t, err)
 	step(2*size, "without a name")
+	do(t, program.Process.Kill())
+	_ = program.Wait()
+	if got := used(); got != before {
+		t.Errorf("ended: %d bytes are used, want %d", got, before)
+	}
+}
+
+// TestNamelessInMemoryRegression counts a file without a name that no descriptor leads to: a program that runs from it.
+func TestNamelessInMemoryRegression(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	ctx := context.Background()
+	d, s := newDisk(t), site(4712) // whose uid nobody else has
+	do(t, d.Make(ctx, s, nil))
+	h, err := d.open(s)
+	do(t, err)
+	defer h.Close()
+	used := func() int64 {
+		t.Helper()
+		d.programs.until = time.Time{}
+		do(t, h.count(ctx, time.Time{}))
+		return h.usage.bytes
+	}
+	before := used()
+	do(t, os.Chmod(filepath.Dir(filepath.Dir(d.dir)), 0o711)) // of the test, which the site's uid has to pass
+	path := filepath.Join(d.dir, s.ID, cloud.HomePath, "sleep")
+	body, err := os.ReadFile("/bin/sleep")
+	do(t, err)
+	do(t, os.WriteFile(path, body, 0o755))
+	whole := used()
+	program := exec.Command(path, "300")
+	program.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(s.UID), Gid: uint32(s.UID)}}
+	do(t, program.Start())
+	defer program.Wait()
+	defer program.Process.Kill()
+	do(t, os.Remove(path))
+	if got := used(); got != whole || whole <= before {
+		t.Errorf("%d bytes are used while a program runs from a removed file, want %d; %d without it", got, whole, before)
+	}
 	do(t, program.Process.Kill())
 	_ = program.Wait()
 	if got := used(); got != before {

@@ -28,11 +28,14 @@ type usage struct {
 	until time.Time // the count is good
 	rest  time.Time // it is not made anew before
 
-	open openFiles
-	uid  int // of the site's programs; 0 if it has none, or none that can be told from others
+	open     openFiles
+	programs *programs
+	uid      int // of the site's programs; 0 if they cannot be told from others
 }
 
-func newUsage(uid int) *usage { return &usage{turn: make(chan struct{}, 1), uid: uid} }
+func newUsage(p *programs, uid int) *usage {
+	return &usage{turn: make(chan struct{}, 1), programs: p, uid: uid}
+}
 
 // unnamed is how much the files of a home's disk take that have no name and are still in use.
 func (u *usage) unnamed(ctx context.Context, root int) int64 {
@@ -42,7 +45,7 @@ func (u *usage) unnamed(ctx context.Context, root int) int64 {
 	if u.uid == 0 || unix.Fstat(root, &st) != nil {
 		return bytes
 	}
-	return bytes + held(ctx, u.uid, st.Dev, seen)
+	return bytes + held(ctx, u.programs.of(u.uid), st.Dev, seen)
 }
 
 // take waits for its turn no longer than ctx: a home of many files is long in counting.
@@ -62,8 +65,11 @@ func (u *usage) take(ctx context.Context) (release func(), err error) {
 }
 
 // Used counts the blocks on disk of all that is in the home, as du(1) does: holes are nothing, a file with
-// several names is counted once. Unlike du it counts nothing for less than a block.
+// several names is counted once. Unlike du it counts nothing for less than a block. Where the kernel has counted, it is asked.
 func (h *home) Used(ctx context.Context) (int64, error) {
+	if used, ok := h.kernelUsed(); ok {
+		return used, nil
+	}
 	u := h.usage
 	release, err := u.take(ctx)
 	if err != nil {
@@ -76,6 +82,9 @@ func (h *home) Used(ctx context.Context) (int64, error) {
 
 // Claim takes what it was told for true until the next count.
 func (h *home) Claim(ctx context.Context, n, limit int64) (used int64, ok bool, err error) {
+	if used, ok := h.kernelUsed(); ok {
+		return used, n <= limit-used || h.reserves(), nil
+	}
 	u := h.usage
 	release, err := u.take(ctx)
 	if err != nil {

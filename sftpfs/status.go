@@ -111,6 +111,9 @@ func (s *session) full(err error, m *mount) error {
 	if serr != nil {
 		return err
 	}
+	if errors.Is(err, syscall.EDQUOT) {
+		return s.tell(cloud.DiskFull(space))
+	}
 	return s.tell(cloud.Errorf(cloud.Quota, "no space left: the disk limit of %s is reached", cloud.FormatSize(space.Limit)))
 }
 

@@ -170,6 +170,31 @@ func must(t *testing.T, tool, why string) {
 	t.Skip(why)
 }
 
+// TestQuota meets a limit of the kernel's that nobody has told the gateway's counting of: the message has the numbers all the same.
+func TestQuota(t *testing.T) {
+	t.Parallel()
+	d, _ := newDisk(t)
+	if d.Quotas() == "" {
+		must(t, "quota", "the file system of TMPDIR has no quotas by uid: make kernel")
+	}
+	limited, err := d.Limit(wiki, 1<<20)
+	if !limited || err != nil {
+		t.Fatalf("not limited: %v", err)
+	}
+	t.Cleanup(func() { do(t, d.Unlimit(wiki)) })
+	h, err := d.Open(wiki)
+	do(t, err)
+	c := connect(t, SiteView(held{Home: h}), Options{})
+	f, err := c.Create(www + "/f")
+	do(t, err)
+	_, err = f.Write(make([]byte, 2<<20))
+	wantStatus(t, err, failure, "disk is full: ")
+	wantStatus(t, err, failure, "hint: delete some files")
+	_ = f.Close()
+	do(t, c.Remove(www+"/f"))
+	put(t, c, www+"/f", "room again")
+}
+
 // TestNoSpace fills a disk of one megabyte in the middle of a file. What was there before stays, also in the file
 // that was appended to, and room that is made can be used at once.
 func TestNoSpace(t *testing.T) {

@@ -14,9 +14,11 @@ import (
 func siteStatsCommand(name arg) command {
 	return command{
 		noun: "site", verb: "stats", who: users, args: []arg{name},
-		flags:    []flag{{long: "since", value: "WHEN", help: "how far back: 1d, 7d (usual), 30d, or a date"}},
-		short:    "who came to a website, and what for",
-		long:     "Counts the visits, requests and bytes of a site, the status codes, the pages most asked for and those most missed (404), from its access log. A visit is one address with one browser; coming back after half an hour counts as another.",
+		flags: []flag{{long: "since", value: "WHEN", help: "how far back: 1d, 7d (usual), 30d, or a date"}},
+		short: "who came to a website, and what for",
+		long: "Counts the visits, requests and bytes of a site, the status codes, the pages most asked for and those " +
+			"most missed (404), from its access log. A visit is one address with one browser; coming back after half an " +
+			"hour counts as another.",
 		examples: []string{"site stats blog", "site stats blog --since 30d", "site stats blog --since 1d --json"},
 		run:      siteStats,
 	}

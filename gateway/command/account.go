@@ -19,8 +19,9 @@ func accountCommands() []command {
 				{long: "admin", help: "may do everything"},
 				{long: "key", value: "-", help: "its first public key, from standard input"},
 			},
-			short:    "let a person in",
-			long:     "Makes an account. With --key - its first public key is read from standard input, or asked for at a terminal; without a key nobody can log in to it yet.",
+			short: "let a person in",
+			long: "Makes an account. With --key - its first public key is read from standard input, or asked for at a " +
+				"terminal; without a key nobody can log in to it yet.",
 			examples: []string{"account add jean.dupont --key - < jean.pub", "account add marie --group teachers"},
 			run:      accountAdd,
 		},
@@ -46,9 +47,14 @@ func accountCommands() []command {
 		},
 		{
 			noun: "account", verb: "set", who: admins, args: []arg{name, {name: "KEY=VALUE", is: accountSetting, many: true}},
-			short:    "change an account's group, role or limits",
-			long:     "The settings are group, role (member or admin), link (yes: the next person to log in at the school under its name gets the account; no: it is bound to nobody there), max_sites, memory, cpus, disk and idle. An empty value goes back to the group's. All are changed or none. New limits apply to a site from its next start.",
-			examples: []string{"account set jean.dupont max_sites=5 memory=256MiB", "account set jean.dupont idle=never", "account set jean.dupont memory="},
+			short: "change an account's group, role or limits",
+			long: "An empty value goes back to the group's. All are changed or none. New limits reach a site at its next start; one " +
+				"that runs is started anew for them within three minutes, which ends the programs in it.",
+			settings: accountSettings,
+			examples: []string{
+				"account set jean.dupont max_sites=5 memory=256MiB", "account set jean.dupont idle=never",
+				"account set jean.dupont memory=",
+			},
 			run: func(ctx context.Context, j *job) error {
 				if err := j.Cloud.SetAccount(ctx, j.Who, j.arg(0), j.args[1:]); err != nil {
 					return err
@@ -56,13 +62,18 @@ func accountCommands() []command {
 				return j.accountDone(ctx, "is changed")
 			},
 		},
-		accountChange("disable", "shut an account out, and keep what it has", "The account can do nothing any more, not even in open sessions. Its sites stay on the web.", "is shut out", (*cloud.Cloud).DisableAccount),
-		accountChange("enable", "let a disabled account in again", "Undoes account disable.", "may come in again", (*cloud.Cloud).EnableAccount),
+		accountChange("disable", "shut an account out, and keep what it has",
+			"The account can do nothing any more, not even in open sessions. Its sites stay on the web.",
+			"is shut out", (*cloud.Cloud).DisableAccount),
+		accountChange("enable", "let a disabled account in again",
+			"Undoes account disable.",
+			"may come in again", (*cloud.Cloud).EnableAccount),
 		{
 			noun: "account", verb: "delete", who: admins, args: []arg{name}, terminal: true,
-			flags:    []flag{{long: "yes", help: "do not ask"}},
-			short:    "delete an account and its keys",
-			long:     "Refused while the account owns sites. At a terminal it asks for the name once more; without one it needs --yes.",
+			flags: []flag{{long: "yes", help: "do not ask"}},
+			short: "delete an account and its keys",
+			long: "Refused while the account owns sites. At a terminal it asks for the name once more; without one it " +
+				"needs --yes.",
 			examples: []string{"account delete jean.dupont", "account delete jean.dupont --yes"},
 			run:      accountDelete,
 		},
@@ -129,7 +140,7 @@ func accountAdd(ctx context.Context, j *job) error {
 	if j.json {
 		return j.accountDone(ctx, "")
 	}
-	j.say("%s is in, as %s of %s.", a.Name, a.Role, a.Group)
+	j.say("%s is in, as %s of %s", a.Name, a.Role, a.Group)
 	if n.Key == "" {
 		j.say("It has no key yet. Add one: %s", j.line("key add --account "+a.Name+" < KEY.pub"))
 	}

@@ -167,7 +167,10 @@ func (j *job) names(ctx context.Context, is thing, admin func() bool) []string {
 	case aType:
 		return []string{string(cloud.PHP), string(cloud.Static)}
 	case siteSetting:
-		return []string{"type=", "type=php", "type=static", "root=", "idle=", "idle=never", "php=", "https=force", "main=", "maintenance=on", "maintenance=off", "password=-", "password=", "owner="}
+		return []string{
+			"type=", "type=php", "type=static", "root=", "idle=", "idle=never", "php=", "https=force", "main=",
+			"maintenance=on", "maintenance=off", "password=-", "password=", "owner=",
+		}
 	case accountSetting:
 		return []string{"group=", "role=admin", "role=member", "link=yes", "max_sites=", "memory=", "cpus=", "disk=", "idle="}
 	}

@@ -20,7 +20,7 @@ func TestComplete(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"":                          "site shell run domain key whoami help version",
+		"":                          "site shell run backup domain key whoami help version",
 		"s":                         "site shell",
 		"site ":                     "create list info logs stats set share unshare start stop restart delete",
 		"sites re":                  "restart",
@@ -32,7 +32,7 @@ func TestComplete(t *testing.T) {
 		"site list --":              "--json --help",
 		"site set blog ":            "type= type=php type=static root= idle= idle=never php= https=force main= maintenance=on maintenance=off password=- password= owner=",
 		"site set blog root=x ty":   "type= type=php type=static",
-		"help ":                     "site shell run domain key whoami help version",
+		"help ":                     "site shell run backup domain key whoami help version",
 		"help site s":               "stats set share start stop",
 		"key remove SHA256:":        strings.TrimSpace(w.who["alice"].Key),
 		"account ":                  "",

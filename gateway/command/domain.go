@@ -14,8 +14,11 @@ func domainCommands() []command {
 	return []command{
 		{
 			noun: "domain", verb: "add", who: owners, args: []arg{{name: "NAME", is: aSite}, {name: "HOST"}},
-			short:    "give a website a domain of your own",
-			long:     "Prints the DNS records to set where the domain is registered: one that leads here, and one that proves that it is yours. The domain works as soon as both are seen; DNS is checked every 10 minutes, and at once by domain check. It is then a name of the site everywhere, also for ssh and scp. Domains that are not proved within 14 days are forgotten. The same command prints the records again.",
+			short: "give a website a domain of your own",
+			long: "Prints the DNS records to set where the domain is registered: one that leads here, and one that " +
+				"proves that it is yours. The domain works as soon as both are seen; DNS is checked every 10 minutes, " +
+				"and at once by domain check. It is then a name of the site everywhere, also for ssh and scp. Domains " +
+				"that are not proved within 14 days are forgotten. The same command prints the records again.",
 			examples: []string{"domain add blog www.example.org"},
 			run:      domainAdd,
 		},
@@ -28,8 +31,9 @@ func domainCommands() []command {
 		},
 		{
 			noun: "domain", verb: "check", who: owners, args: []arg{host},
-			short:    "look at the DNS records of a domain",
-			long:     "Looks up each record and says what it finds. If all are right, the domain works from then on; if not, the exit status is 8. An account may check 10 times a minute.",
+			short: "look at the DNS records of a domain",
+			long: "Looks up each record and says what it finds. If all are right, the domain works from then on; if not, " +
+				"the exit status is 8. An account may check 10 times a minute.",
 			examples: []string{"domain check www.example.org"},
 			run:      domainCheck,
 		},

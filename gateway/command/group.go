@@ -9,8 +9,9 @@ import (
 func groupCommands() []command {
 	return []command{{
 		noun: "group", verb: "list", who: admins,
-		short:    "the groups, with their networks and limits",
-		long:     "Lists the groups of the config, what each account of them may have, and how many accounts and sites they hold.",
+		short: "the groups, with their networks and limits",
+		long: "Lists the groups of the config, what each account of them may have, and how many accounts and sites they " +
+			"hold.",
 		examples: []string{"group list"},
 		run:      groupList,
 	}}

@@ -16,8 +16,9 @@ func aboutCommands() []command {
 	return []command{
 		{
 			verb: "whoami", who: everyone,
-			short:    "who you are here, and what you may have",
-			long:     "Shows your account, its group and role, and how many of your sites are in use. The key that logged you in decides who you are.",
+			short: "who you are here, and what you may have",
+			long: "Shows your account, its group and role, and how many of your sites are in use. The key that logged " +
+				"you in decides who you are.",
 			examples: []string{"whoami", "whoami --json"},
 			run:      whoami,
 		},
@@ -89,7 +90,7 @@ func (j *job) behind() string {
 	if j.line("") == "" {
 		return ""
 	}
-	return ", each after " + strings.TrimSpace(j.Cloud.Door.SSH(""))
+	return ", each after " + strings.TrimSpace(j.line(""))
 }
 
 func (j *job) list(admin bool, pick func(*command) bool) {
@@ -150,6 +151,10 @@ func (j *job) page(c *command, admin bool) error {
 	}
 	w := j.Stdout
 	fmt.Fprintf(w, "%s: %s\n\n  %s\n\n%s\n", c.name(), c.short, j.lineOf(c, c.usage(admin)), wrap(c.long, helpWidth))
+	if len(c.settings) > 0 {
+		fmt.Fprint(w, "\nSettings:\n\n")
+		j.columnsOf(c.settings)
+	}
 	fmt.Fprint(w, "\nFlags:\n\n")
 	var pairs [][2]string
 	for _, f := range c.flags {

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/csv"
@@ -19,13 +20,17 @@ func importCommands() []command {
 		flags: []flag{{long: "map", value: "VLAN=GROUP,…", help: "which group a VLAN of the table becomes; one not named here is a group of that name"}},
 		short: "accounts and sites from the table of another system, on standard input",
 		long: "Reads a CSV table with the columns login, vlan, docker_ip and domain, and makes the accounts and sites that are not there yet. " +
-			"Sites start when their first visitor comes. Lines that cannot be used are reported with the reason; correct them and import again: what was imported stays as it is.",
+			"Sites start when their first visitor comes. Lines that cannot be used are reported with the reason; correct " +
+			"them and import again: what was imported stays as it is.",
 		examples: []string{"import --map 100=students,200=teachers < old.csv", "import --json < old.csv"},
 		run:      importTable,
 	}}
 }
 
-const maxRows = 100_000
+const (
+	maxRows = 100_000
+	maxRow  = 1 << 20 // bytes
+)
 
 var importColumns = []string{"login", "vlan", "docker_ip", "domain"}
 
@@ -46,7 +51,7 @@ type refusedLine struct {
 
 func importTable(ctx context.Context, j *job) error {
 	if j.term != nil {
-		return cloud.Errorf(cloud.Usage, "the table has to come from a file").WithHint("%s", j.Cloud.Door.SSH("import < old.csv"))
+		return cloud.Errorf(cloud.Usage, "the table has to come from a file").WithHint("%s", j.line("import < old.csv"))
 	}
 	groups, err := vlans(j.flag("map"))
 	if err != nil {
@@ -81,28 +86,30 @@ func (j *job) printImport(v importView) {
 
 // read takes the rows and the lines they stand on. A row of another shape is refused, a table without its header is none.
 func (v *importView) read(from io.Reader, groups map[string]string) (rows []cloud.OldSite, lines []int, err error) {
-	r := csv.NewReader(from)
-	r.FieldsPerRecord, r.TrimLeadingSpace = -1, true
-	header, err := r.Read()
+	table := bufio.NewScanner(from)
+	table.Buffer(nil, maxRow)
+	line := 0
+	header, err := nextRow(table, &line)
 	if err != nil || strings.ToLower(strings.TrimPrefix(strings.Join(header, ","), "\ufeff")) != strings.Join(importColumns, ",") {
 		return nil, nil, cloud.Errorf(cloud.Invalid, "the table does not begin with its columns").
 			WithHint("the first line is %s", strings.Join(importColumns, ","))
 	}
 	for {
-		record, err := r.Read()
+		record, err := nextRow(table, &line)
 		var syntax *csv.ParseError
 		switch {
 		case err == io.EOF:
 			return rows, lines, nil
 		case errors.As(err, &syntax):
-			v.refuse(syntax.StartLine, cloud.Errorf(cloud.Invalid, "%v", syntax.Err))
+			v.refuse(line, cloud.Errorf(cloud.Invalid, "%v", syntax.Err))
 			continue
+		case errors.Is(err, bufio.ErrTooLong):
+			return nil, nil, cloud.Errorf(cloud.Invalid, "line %d of the table has more than %d bytes", line+1, maxRow)
 		case err != nil:
 			return nil, nil, cloud.Errorf(cloud.Cancelled, "the table broke off").Because(err)
 		case v.Lines+len(rows) == maxRows:
 			return nil, nil, cloud.Errorf(cloud.Quota, "the table has more than %d lines", maxRows)
 		}
-		line, _ := r.FieldPos(0)
 		if len(record) != len(importColumns) {
 			v.refuse(line, cloud.Errorf(cloud.Invalid, "it has %d columns where %d are wanted", len(record), len(importColumns)))
 			continue
@@ -117,6 +124,21 @@ func (v *importView) read(from io.Reader, groups map[string]string) (rows []clou
 		rows = append(rows, cloud.OldSite{Login: record[0], Group: vlan, Address: record[2], Domain: strings.ToLower(record[3])})
 		lines = append(lines, line)
 	}
+}
+
+// nextRow reads the next line that is not empty, and counts. No column has a line break in it, so each line is a row of its own: a quote that
+// nobody closes spoils no other.
+func nextRow(table *bufio.Scanner, line *int) ([]string, error) {
+	for table.Scan() {
+		*line++
+		if strings.TrimSpace(table.Text()) == "" {
+			continue
+		}
+		r := csv.NewReader(strings.NewReader(table.Text()))
+		r.FieldsPerRecord, r.TrimLeadingSpace = -1, true
+		return r.Read()
+	}
+	return nil, cmp.Or(table.Err(), io.EOF)
 }
 
 func (v *importView) refuse(line int, err error) {

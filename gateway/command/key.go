@@ -13,23 +13,26 @@ func keyCommands() []command {
 	return []command{
 		{
 			noun: "key", verb: "add", who: everyone,
-			flags:    []flag{{long: "label", value: "L", help: "what to call it, if not by its comment"}, account},
-			short:    "let in another key of yours",
-			long:     "Reads one public key, as in a .pub file, from standard input; at a terminal it asks for it. A key belongs to one account only.",
+			flags: []flag{{long: "label", value: "L", help: "what to call it, if not by its comment"}, account},
+			short: "let in another key of yours",
+			long: "Reads one public key, as in a .pub file, from standard input; at a terminal it asks for it. A key " +
+				"belongs to one account only.",
 			examples: []string{"key add < ~/.ssh/id_ed25519.pub", "key add --label laptop < ~/.ssh/id_ed25519.pub"},
 			run:      keyAdd,
 		},
 		{
 			noun: "key", verb: "list", who: everyone, flags: []flag{account},
-			short:    "the keys that let you in",
-			long:     "Lists keys by fingerprint, as ssh-keygen -l prints it, with when and how they were added, the day of their last login, and when they expire unless you log in at the school before then.",
+			short: "the keys that let you in",
+			long: "Lists keys by fingerprint, as ssh-keygen -l prints it, with when and how they were added, the day of " +
+				"their last login, and when they expire unless you log in at the school before then.",
 			examples: []string{"key list"},
 			run:      keyList,
 		},
 		{
 			noun: "key", verb: "remove", who: everyone, args: []arg{{name: "FINGERPRINT", is: aKey}}, flags: []flag{account},
-			short:    "shut a key out",
-			long:     "FINGERPRINT is what key list shows, or a beginning of it that fits one key only. Sessions that are open by it end at once. Your only key cannot be removed.",
+			short: "shut a key out",
+			long: "FINGERPRINT is what key list shows, or a beginning of it that fits one key only. Sessions that are " +
+				"open by it end at once. Your only key cannot be removed.",
 			examples: []string{"key remove SHA256:1yQ4…"},
 			run:      keyRemove,
 		},
@@ -63,7 +66,7 @@ func keyAdd(ctx context.Context, j *job) error {
 	}
 	return j.show(viewKey(k), func() {
 		fmt.Fprintf(j.Stdout, "%s\n", k.Fingerprint)
-		j.say("This key now lets %s in.", k.Account)
+		j.say("this key now lets %s in", k.Account)
 	})
 }
 
@@ -87,7 +90,10 @@ func keyList(ctx context.Context, j *job) error {
 			j.say("No key. Add one: %s", j.line("key add < ~/.ssh/id_ed25519.pub"))
 			return
 		}
-		j.rows([]column{{title: "FINGERPRINT"}, {title: "TYPE"}, {title: "LABEL", shrinks: true}, {title: "ADDED"}, {title: "HOW", shrinks: true}, {title: "USED"}, {title: "EXPIRES"}}, rows)
+		j.rows([]column{
+			{title: "FINGERPRINT"}, {title: "TYPE"}, {title: "LABEL", shrinks: true}, {title: "ADDED"}, {title: "HOW", shrinks: true},
+			{title: "USED"}, {title: "EXPIRES"},
+		}, rows)
 	})
 }
 
@@ -96,5 +102,5 @@ func keyRemove(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	return j.show(viewKey(k), func() { j.say("%s no longer lets %s in.", k.Fingerprint, k.Account) })
+	return j.show(viewKey(k), func() { j.say("%s no longer lets %s in", k.Fingerprint, k.Account) })
 }

@@ -17,10 +17,13 @@ func manual(w io.Writer, door cloud.Door) {
 		c := &j.table[i]
 		fmt.Fprintf(w, "## %s\n\n%s\n\nFor: %s.\n\n", c.name(), c.long, c.who)
 		fmt.Fprintf(w, "    %s\n\n", j.lineOf(c, c.usage(true)))
+		for _, s := range c.settings {
+			fmt.Fprintf(w, "- `%s`: %s\n", s[0], s[1])
+		}
 		for _, f := range c.flags {
 			fmt.Fprintf(w, "- `%s`: %s\n", f.spelled(), f.help)
 		}
-		if len(c.flags) > 0 {
+		if len(c.settings)+len(c.flags) > 0 {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprint(w, "Examples:\n\n")

@@ -278,7 +278,7 @@ func TestTerminalCommands(t *testing.T) {
 	p := at(t, w, "alice", "key add --label new")
 	p.expect("Paste the public key")
 	p.types(publicKey(9) + "\r")
-	p.expect("lets alice in.\r\n")
+	p.expect("lets alice in\r\n")
 	p.ends(0)
 
 	p = at(t, w, "root", "backup")

@@ -181,10 +181,14 @@ func (j *job) given(name string) bool { return j.flags.Changed(name) }
 // is reports whether a switch is on.
 func (j *job) is(name string) bool { return j.flag(name) == "true" }
 
-// line is what to type to run a command of ours: here at the prompt, or at home with ssh, where files are.
+// line is what to type to run a command of ours: here at the prompt, or at home with ssh, where files are. The operator
+// of the host has no key for ssh.
 func (j *job) line(command string) string {
-	if j.term != nil && j.term.prompting && !strings.ContainsAny(command, "<>") {
+	switch {
+	case j.term != nil && j.term.prompting && !strings.ContainsAny(command, "<>"):
 		return command
+	case j.Who.Account == cloud.Operator:
+		return strings.TrimSpace("nuage ctl " + command)
 	}
 	return j.Cloud.Door.SSH(command)
 }

@@ -97,7 +97,7 @@ func TestLines(t *testing.T) {
 		{"bob", "help --as nobody.here", "", 5, "-", "for admins"},
 		{"root", "audit --account bob", "", 0, "root as bob", "-"},
 		{"bob", "site unshare pages bob", "", 0, "-", "bob no longer uses pages.plil.test"},
-		{"root", "status", "", 0, "-----END CERTIFICATE-----\n", "-"},
+		{"root", "status", "", 0, "status --root-ca > nuage.pem\n", "-"},
 		{"root", "status --json", "", 0, `"engine_up": true`, "-"},
 		{"root", "audit --site pages --since 1h", "", 0, "site.create", "-"},
 		{"root", "audit --since 2027-01-01 --json", "", 0, "[]\n", "-"},
@@ -265,5 +265,21 @@ func TestPanic(t *testing.T) {
 	j.table[0].run = func(context.Context, *job) error { return errors.New("secret") }
 	if status := j.do(t.Context(), "boom"); status != 1 || !strings.Contains(stderr.String(), "(ref ") || strings.Contains(stderr.String(), "secret") {
 		t.Errorf("exits %d: %s", status, &stderr)
+	}
+}
+
+// TestOperatorsLines: the operator of the host is told lines that it can type.
+func TestOperatorsLines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.who["operator"] = cloud.Who{Account: cloud.Operator, Key: "SHA256:operator"}
+	for line, want := range map[string]string{
+		"account add zoe": "nuage ctl key add --account zoe < KEY.pub",
+		"site creat x":    "nuage ctl help",
+		"help":            "each after nuage ctl:",
+	} {
+		if _, out, err := w.run(t, "operator", line, ""); !strings.Contains(out+err, want) {
+			t.Errorf("%s: no %q in %s%s", line, want, out, err)
+		}
 	}
 }

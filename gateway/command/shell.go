@@ -12,15 +12,17 @@ func shellCommands() []command {
 	return []command{
 		{
 			verb: "shell", who: users, args: []arg{name}, terminal: true,
-			short:    "a shell in a website's container",
-			long:     "Opens a login shell in the site's container, in its home. Without a terminal the shell reads its commands from standard input. The status of the shell is passed on. Only php sites have a shell.",
+			short: "a shell in a website's container",
+			long: "Opens a login shell in the site's container, in its home. Without a terminal the shell reads its " +
+				"commands from standard input. The status of the shell is passed on. Only php sites have a shell.",
 			examples: []string{"shell blog"},
 			run:      func(ctx context.Context, j *job) error { return j.exec(ctx, []string{"/bin/bash", "-l"}) },
 		},
 		{
 			verb: "run", who: users, args: []arg{name, {name: "-- CMD", many: true}}, verbatim: true,
-			short:    "run one program in a website's container",
-			long:     "Runs CMD in the site's container, in its home, with its words as they are: no shell takes part. Standard input, output and the exit status are those of the program.",
+			short: "run one program in a website's container",
+			long: "Runs CMD in the site's container, in its home, with its words as they are: no shell takes part. " +
+				"Standard input, output and the exit status are those of the program.",
 			examples: []string{"run blog -- php -v", "run blog -- ls -l www"},
 			run:      func(ctx context.Context, j *job) error { return j.exec(ctx, j.args[1:]) },
 		},

@@ -13,9 +13,10 @@ func siteCommands() []command {
 	return []command{
 		{
 			noun: "site", verb: "create", who: everyone, args: []arg{{name: "NAME"}},
-			flags:    []flag{{long: "type", value: "php|static", is: aType, help: "php: a container that runs PHP, with a shell; static: files only"}},
-			short:    "make a website",
-			long:     "Makes a website and prints its address. NAME is a full name, or only its first part. The site answers at once, with a page that says how to replace it.",
+			flags: []flag{{long: "type", value: "php|static", is: aType, help: "php: a container that runs PHP, with a shell; static: files only"}},
+			short: "make a website",
+			long: "Makes a website and prints its address. NAME is a full name, or only its first part. The site answers " +
+				"at once, with a page that says how to replace it.",
 			examples: []string{"site create blog", "site create blog --type static"},
 			run:      siteCreate,
 		},
@@ -29,8 +30,9 @@ func siteCommands() []command {
 		},
 		{
 			noun: "site", verb: "info", who: users, args: []arg{name},
-			short:    "all about one website",
-			long:     "Shows the type, state, owner, addresses and limits of a site, and the lines that upload to it and open its shell.",
+			short: "all about one website",
+			long: "Shows the type, state, owner, addresses and limits of a site, and the lines that upload to it and " +
+				"open its shell.",
 			examples: []string{"site info blog"},
 			run: func(ctx context.Context, j *job) error {
 				s, err := j.Cloud.Site(ctx, j.Who, j.arg(0))
@@ -47,33 +49,51 @@ func siteCommands() []command {
 				{long: "lines", short: "n", value: "N", help: "only the last N lines"},
 				{long: "access", help: "who asked for what, and how it was answered"},
 			},
-			short:    "what a website printed: its errors; or who visited it",
-			long:     "Prints the log of the site's container as it is: the errors of PHP and of the web server. Only php sites have one. With --access it prints the requests of visitors, as the combined log format has them, with --json as an array, with --json -f as one object a line; that log outlives the container.",
+			short: "what a website printed: its errors; or who visited it",
+			long: "Prints the log of the site's container as it is: the errors of PHP and of the web server. Only php " +
+				"sites have one. With --access it prints the requests of visitors, as the combined log format has them, " +
+				"with --json as an array, with --json -f as one object a line; that log outlives the container.",
 			examples: []string{"site logs blog -n 20", "site logs blog -f", "site logs blog --access -n 100"},
 			run:      siteLogs,
 		},
 		siteStatsCommand(name),
 		{
 			noun: "site", verb: "set", who: users, args: []arg{name, {name: "KEY=VALUE", is: siteSetting, many: true}},
-			short:    "change settings of a website",
-			long:     "The settings are type (php or static), root (the directory in the home that is on the web), idle (how long it goes unused before it sleeps, such as 2h or never, as far as the group allows), php (one of the images that the school offers), https (force: visitors who come by HTTP are sent to HTTPS), main (the name that visitors of the site's other names are sent to), maintenance (on: visitors see a page that says that the site will be back), password (visitors need it, with any user name; password=- reads it from standard input, or asks for it at a terminal, so that it stays out of your shell's history) and owner (one of its members, to whom the owner hands it over). An empty value restores the default. All are changed or none; the site starts again with them.",
-			examples: []string{"site set blog type=static", "site set blog root=www/public", "site set blog root=", "site set blog https=force main=www.example.org", "site set blog maintenance=on", "site set blog password=- < password.txt", "site set blog password=", "site set blog owner=jean.dupont"},
-			run:      siteSet,
+			short: "change settings of a website",
+			long: "An empty value restores the default. All are changed or none; the site starts again with them. A password on " +
+				"the command line stays in your shell's history; password=- does not.",
+			settings: siteSettings,
+			examples: []string{
+				"site set blog type=static", "site set blog root=www/public", "site set blog root=",
+				"site set blog https=force main=www.example.org", "site set blog maintenance=on",
+				"site set blog password=- < password.txt", "site set blog password=", "site set blog owner=jean.dupont",
+			},
+			run: siteSet,
 		},
 		siteMembers("share", owners, "let somebody else work on a website too",
-			"ACCOUNT is the name that whoami shows to its owner. A member may do everything with the site except delete it, share it and give it away. The site counts towards the limit of its owner only.",
+			"ACCOUNT is the name that whoami shows to its owner. A member may do everything with the site except delete "+
+				"it, share it and give it away. The site counts towards the limit of its owner only.",
 			"may use", (*cloud.Cloud).ShareSite),
 		siteMembers("unshare", users, "stop sharing a website with somebody, or leave it",
 			"Whatever that member has open in the site, such as a shell or files, ends at once. To leave a site, name yourself.",
 			"no longer uses", (*cloud.Cloud).UnshareSite),
-		siteChange("start", "put a stopped website on the web again", "Starts a site. If it runs already, makes sure that it really does.", "starting the container", "is running", (*cloud.Cloud).StartSite),
-		siteChange("stop", "take a website off the web, and keep its files", "Stops a site. Its files stay and can be changed; visitors are told that it is stopped.", "stopping the container", "is stopped", (*cloud.Cloud).StopSite),
-		siteChange("restart", "stop and start a website", "Stops the site's container and starts it again, for a program in it that hangs, or to take a new image from the school now rather than at its next wake. Visitors wait in the meantime. If a new image does not come up, the site goes back to the one it had, and site info says why.", "stopping the container and starting it again", "is running again", (*cloud.Cloud).RestartSite),
+		siteChange("start", "put a stopped website on the web again",
+			"Starts a site. If it runs already, makes sure that it really does.",
+			"starting the container", "is running", (*cloud.Cloud).StartSite),
+		siteChange("stop", "take a website off the web, and keep its files",
+			"Stops a site. Its files stay and can be changed; visitors are told that it is stopped.",
+			"stopping the container", "is stopped", (*cloud.Cloud).StopSite),
+		siteChange("restart", "stop and start a website",
+			"Stops the site's container and starts it again, for a program in it that hangs, or to take a new image from "+
+				"the school now rather than at its next wake. Visitors wait in the meantime. If a new image does not "+
+				"come up, the site goes back to the one it had, and site info says why.",
+			"stopping the container and starting it again", "is running again", (*cloud.Cloud).RestartSite),
 		{
 			noun: "site", verb: "delete", who: owners, args: []arg{name}, terminal: true,
-			flags:    []flag{{long: "yes", help: "do not ask"}},
-			short:    "delete a website with all its files",
-			long:     "Takes the site off the web and deletes its container, its files and its name, for good. At a terminal it asks for the name once more; without one it needs --yes.",
+			flags: []flag{{long: "yes", help: "do not ask"}},
+			short: "delete a website with all its files",
+			long: "Takes the site off the web and deletes its container, its files and its name, for good. At a terminal " +
+				"it asks for the name once more; without one it needs --yes.",
 			examples: []string{"site delete blog", "site delete blog --yes"},
 			run:      siteDelete,
 		},

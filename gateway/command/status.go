@@ -12,26 +12,16 @@ import (
 )
 
 func statusCommands() []command {
-	return []command{
-		{
-			verb: "status", who: admins,
-			short:    "how the gateway is doing",
-			long:     "Shows the engine, the sites by state, what is waiting, memory and disk of the host, recent repairs, what an admin should look at (sites that failed or are full, images that do not come up, warnings, certificates), and the root certificate that browsers may trust.",
-			examples: []string{"status", "status --json"},
-			run:      gatewayStatus,
-		},
-		{
-			verb: "backup", who: admins,
-			flags: []flag{
-				{long: "all", help: "the files of all sites too, as a tar"},
-				{long: "site", value: "NAME", is: aSite, help: "the files of one site, as a tar; for its owner and members too"},
-			},
-			short:    "all records, and the files of sites, on standard output",
-			long:     "Writes accounts, keys, sites and audit as they are at one moment, while the gateway runs; with --all a tar of them and of the files of all sites. nuage restore reads both.",
-			examples: []string{"backup > nuage-backup.db", "backup --all > nuage-backup.tar", "backup --site blog > blog.tar"},
-			run:      backup,
-		},
-	}
+	return []command{{
+		verb: "status", who: admins,
+		short: "how the gateway is doing",
+		long: "Shows the engine, the sites by state, what is waiting, memory and disk of the host, what holds disk limits, " +
+			"recent repairs, what an admin should look at (sites that failed or are full, images that do not come up, warnings, " +
+			"certificates).",
+		flags:    []flag{{long: "root-ca", help: "print only the root certificate of the sites, for browsers and curl --cacert"}},
+		examples: []string{"status", "status --json", "status --root-ca > nuage.pem"},
+		run:      gatewayStatus,
+	}}
 }
 
 func gatewayStatus(ctx context.Context, j *job) error {
@@ -39,7 +29,21 @@ func gatewayStatus(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
+	if j.is("root-ca") {
+		return j.printRoot(s)
+	}
 	return j.show(s, func() { j.printStatus(s) })
+}
+
+func (j *job) printRoot(s cloud.Status) error {
+	if s.RootCA == "" {
+		return cloud.Errorf(cloud.NotFound, "this gateway has no authority of its own").
+			WithHint("browsers know who signed its certificates; http.cert in the config says where they come from")
+	}
+	only := struct {
+		RootCA string `json:"root_ca"`
+	}{s.RootCA}
+	return j.show(only, func() { fmt.Fprintln(j.Stdout, strings.TrimSpace(s.RootCA)) })
 }
 
 func (j *job) printStatus(s cloud.Status) {
@@ -54,10 +58,14 @@ func (j *job) printStatus(s cloud.Status) {
 	if s.Dropped > 0 {
 		dropped = fmt.Sprintf("%d requests dropped: the disk could not keep up", s.Dropped)
 	}
+	root := ""
+	if s.RootCA != "" {
+		root = "its own: " + j.line("status --root-ca > nuage.pem")
+	}
 	j.facts([2]string{"version", s.Version}, [2]string{"started", j.ago(s.Started)}, [2]string{"engine", engine},
 		[2]string{"accounts", strconv.Itoa(s.Accounts)}, [2]string{"sites", byState(s.Sites)}, [2]string{"in use", strconv.Itoa(s.InUse)},
 		[2]string{"waiting", waiting(s)}, [2]string{"memory", leftOf(s.Spare, s.Memory)}, [2]string{"disk", leftOf(s.DiskFree, s.Disk)},
-		[2]string{"access logs", dropped},
+		[2]string{"disk limits", s.Limits}, [2]string{"access logs", dropped}, [2]string{"root CA", root},
 		[2]string{"repairs", repairs(len(s.Repairs))})
 	j.printRepairs(s.Repairs)
 	for _, f := range s.Failed[:min(len(s.Failed), failedShown)] {
@@ -75,9 +83,6 @@ func (j *job) printStatus(s cloud.Status) {
 	}
 	for _, problem := range s.CertificateProblems {
 		fmt.Fprintf(j.Stdout, "certificate: %s\n", visible(problem))
-	}
-	if s.RootCA != "" {
-		fmt.Fprintf(j.Stdout, "\nThe root certificate of the sites:\n\n%s\n", strings.TrimSpace(s.RootCA))
 	}
 }
 

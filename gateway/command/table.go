@@ -13,7 +13,7 @@ import (
 // commands is the table, in the order of help.
 func commands() table {
 	return slices.Concat(
-		siteCommands(), shellCommands(), domainCommands(), keyCommands(), aboutCommands(),
+		siteCommands(), shellCommands(), backupCommands(), domainCommands(), keyCommands(), aboutCommands(),
 		accountCommands(), groupCommands(), auditCommands(), statusCommands(), importCommands(),
 	)
 }
@@ -47,9 +47,10 @@ type command struct {
 	args       []arg
 	flags      []flag
 	who        audience
-	short      string   // one line for lists, no full stop
-	long       string   // sentences for its own page
-	examples   []string // command lines, without the ssh before them
+	short      string      // one line for lists, no full stop
+	long       string      // sentences for its own page
+	settings   [][2]string // what KEY=VALUE may be: an example, and what it does
+	examples   []string    // command lines, without the ssh before them
 	run        func(context.Context, *job) error
 
 	// terminal: it asks or shows something there, so the line to type has ssh -t.

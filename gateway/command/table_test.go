@@ -87,7 +87,7 @@ func TestAdminsOnly(t *testing.T) {
 			t.Errorf("a member runs %q: exits %d\n%s%s", c.name(), status, out, err)
 		}
 	}
-	for _, line := range []string{"site list --all", "key list --account bob", "key remove x --account bob"} {
+	for _, line := range []string{"site list --all", "backup", "backup --all", "key list --account bob", "key remove x --account bob"} {
 		if status, out, _ := w.run(t, "alice", line, ""); status != cloud.Denied.Exit() || out != "" {
 			t.Errorf("a member runs %q: exits %d", line, status)
 		}
