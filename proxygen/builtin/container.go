@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,17 +19,23 @@ import (
 	"plil.net/nuage/cloud"
 )
 
-// newTransport makes the connections to containers.
-func newTransport(l limits, reach func(context.Context, netip.AddrPort) (net.Conn, error)) *http.Transport {
-	dial := (&net.Dialer{Timeout: l.dial}).DialContext
+// dialing connects to containers.
+type dialing func(ctx context.Context, network, address string) (net.Conn, error)
+
+func dialer(l limits, reach func(context.Context, netip.AddrPort) (net.Conn, error)) dialing {
 	if reach != nil {
-		dial = reaching(l.dial, reach)
+		return twice(reaching(l.dial, reach))
 	}
+	return twice((&net.Dialer{Timeout: l.dial}).DialContext)
+}
+
+// newTransport takes what is more than a plain request to its container.
+func newTransport(l limits, dial dialing) *http.Transport {
 	return &http.Transport{
 		// Never a proxy of the environment: an HTTP_PROXY set for the host would be sent every request that
 		// is meant for a container, and it knows no container.
 		Proxy:       nil,
-		DialContext: twice(dial),
+		DialContext: ofRun(dial),
 		// Else a compressed answer would arrive unpacked.
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    l.containerKept,
@@ -39,8 +46,29 @@ func newTransport(l limits, reach func(context.Context, netip.AddrPort) (net.Con
 	}
 }
 
+// What is kept open to a container must serve no later one at its address: that would meet a request there with a reset. So
+// the host by which a transport knows a connection begins with the number of the run.
+const runMark = "-run."
+
+func withRun(at netip.AddrPort, run uint64) string {
+	if !at.Addr().Is4() { // no site has another; its brackets bear no more
+		return at.String()
+	}
+	return strconv.FormatUint(run, 10) + runMark + at.String()
+}
+
+// ofRun dials the address that withRun was given.
+func ofRun(dial dialing) dialing {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if _, at, marked := strings.Cut(address, runMark); marked {
+			address = at
+		}
+		return dial(ctx, network, address)
+	}
+}
+
 // reaching makes of reach what a transport dials with.
-func reaching(limit time.Duration, reach func(context.Context, netip.AddrPort) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func reaching(limit time.Duration, reach func(context.Context, netip.AddrPort) (net.Conn, error)) dialing {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		at, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -60,7 +88,7 @@ const dialAgain = 100 * time.Millisecond
 
 // twice dials once more where nobody listened: the site is held, so its web server was there a moment ago or is about to
 // be, and nothing of the request was sent.
-func twice(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func twice(dial dialing) dialing {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if !nobodyThere(err) {
@@ -81,35 +109,56 @@ func nobodyThere(err error) bool {
 
 var (
 	errSilent   = errors.New("the container fell silent in its answer")
+	errStopping = errors.New("the container was being stopped")
 	errNonsense = errors.New("the container answered with a status below 100")
 )
 
-// forward passes a request on to the site's container and its answer back, holding the site meanwhile.
-func (p *Proxy) forward(x *exchange, route cloud.Route) {
+// forward passes a request on to the site's container and its answer back, holding the site meanwhile. again: somebody stopped the
+// container in between, there is no answer yet, and the request may be sent once more.
+func (p *Proxy) forward(x *exchange, route cloud.Route) (again bool) {
 	if x.request.ContentLength > p.body {
 		p.show(x, p.tooLarge())
-		return
+		return false
 	}
 	at, answered, release, err := p.hold(x.request, route)
 	if err != nil {
 		p.refuse(x, route, err)
-		return
+		return false
 	}
 	defer release()
 	defer answered()
-	ctx, cancel := context.WithCancelCause(x.request.Context())
-	defer cancel(nil)
 	// A site that says no type has its reasons: net/http must not guess one.
 	x.Header()["Content-Type"] = nil
+	h := held{route, at, p.sites.RunOf(route.SiteID), answered}
+	if plain(x) {
+		return p.carry(x, h)
+	}
+	return p.reverse(x, h)
+}
 
+// held is a site that is held for a request.
+type held struct {
+	route    cloud.Route
+	at       netip.AddrPort
+	run      uint64 // of its container
+	answered func() // to be called once it has said something
+}
+
+// reverse passes on what is no plain request: one with a body, or one that becomes a WebSocket.
+func (p *Proxy) reverse(x *exchange, to held) (again bool) {
+	ctx, cancel := context.WithCancelCause(x.request.Context())
+	defer cancel(nil)
 	proxy := httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { rewrite(r, at, x.id) },
+		Rewrite:       func(r *httputil.ProxyRequest) { rewrite(r, withRun(to.at, to.run), x.id) },
 		Transport:     p.transport,
 		FlushInterval: flushAfter,
 		BufferPool:    p.buffers,
 		ErrorLog:      p.debugLog(),
 		ModifyResponse: func(res *http.Response) error {
-			answered()
+			to.answered()
+			if p.stopping(res, to) {
+				return errStopping
+			}
 			if res.StatusCode < 100 {
 				return errNonsense // net/http panics on it
 			}
@@ -118,9 +167,43 @@ func (p *Proxy) forward(x *exchange, route cloud.Route) {
 			watch(res, x, func() { cancel(errSilent) })
 			return nil
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { p.failed(x, route, err) },
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { again = p.unanswered(x, to, err) },
 	}
 	proxy.ServeHTTP(x, x.request.WithContext(ctx))
+	return again
+}
+
+// stopping reports whether an answer is that of the server before PHP, which is gone already because somebody stopped the site.
+func (p *Proxy) stopping(res *http.Response, to held) bool {
+	return res.StatusCode >= http.StatusBadGateway && res.StatusCode <= http.StatusGatewayTimeout && p.sites.RunOf(to.route.SiteID) != to.run
+}
+
+// unanswered is for a request that a container gave no answer to.
+func (p *Proxy) unanswered(x *exchange, to held, err error) (again bool) {
+	if to.run != 0 && p.sites.RunOf(to.route.SiteID) == to.run || isTimeout(err) && !isDial(err) {
+		p.failed(x, to.route, err)
+		return false
+	}
+	return p.stoppedUnder(x, to.route, err)
+}
+
+// stoppedUnder is for a request whose container was stopped on purpose. What never reached it, or only asked for something,
+// may be sent again. Of any other request nobody knows how far it was done.
+func (p *Proxy) stoppedUnder(x *exchange, route cloud.Route, err error) (again bool) {
+	switch {
+	case x.request.Context().Err() != nil || x.upload.failure() != nil:
+		p.failed(x, route, err)
+	case !x.upload.begun() && (isDial(err) || safe(x.request.Method)):
+		return true
+	default:
+		p.show(x, p.interrupted(route))
+	}
+	return false
+}
+
+// safe methods change nothing (RFC 9110 section 9.2.1).
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions || method == http.MethodTrace
 }
 
 // hold holds the site. One that sleeps has to wake first, one that is gone has to come again, and one at rest has to wait for its turn: a browser is told
@@ -159,9 +242,9 @@ func keepHTTPS(res *http.Response, r *http.Request) {
 }
 
 // rewrite turns a request of the web into one for the container.
-func rewrite(r *httputil.ProxyRequest, at netip.AddrPort, id string) {
+func rewrite(r *httputil.ProxyRequest, at, id string) {
 	r.Out.URL.Scheme = "http"
-	r.Out.URL.Host = at.String()
+	r.Out.URL.Host = at
 	r.Out.URL.RawQuery = r.In.URL.RawQuery // as it is: we read no parameter that could be read differently
 	r.Out.Host = r.In.Host
 	dropForged(r.Out.Header)

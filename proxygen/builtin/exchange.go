@@ -166,6 +166,7 @@ type upload struct {
 	ended   atomic.Bool           // read to its end
 	failed  atomic.Pointer[error] // why it will not be
 
+	touched  atomic.Bool  // somebody has begun to read it
 	moved    atomic.Int64 // Unix nanoseconds of the last byte
 	finished atomic.Bool
 	reading  sync.Mutex // held by a Read
@@ -174,6 +175,7 @@ type upload struct {
 func (u *upload) Read(b []byte) (int, error) {
 	u.reading.Lock()
 	defer u.reading.Unlock()
+	u.touched.Store(true)
 	_ = u.control.SetReadDeadline(time.Now().Add(u.silence))
 	if u.finished.Load() {
 		return 0, http.ErrBodyReadAfterClose
@@ -192,6 +194,17 @@ func (u *upload) Read(b []byte) (int, error) {
 		u.failed.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// begun reports whether some of it was read, so that nobody else can have it from its start.
+func (u *upload) begun() bool { return u != nil && u.touched.Load() }
+
+// Close leaves alone what was not begun: the request may be sent again. net/http closes it in the end.
+func (u *upload) Close() error {
+	if !u.begun() {
+		return nil
+	}
+	return u.ReadCloser.Close()
 }
 
 // finish ends a Read that the container's side may still be in, as net/http would, but that takes all

@@ -3,6 +3,7 @@ package builtin
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -17,7 +18,11 @@ const MaxLeaves = maxLeaves
 
 func (p *Proxy) Shorten(silence, readHeader, linger, drain time.Duration) {
 	p.silence, p.readHeader, p.linger, p.drain = silence, readHeader, linger, drain
-	p.transport = newTransport(p.limits, nil)
+	p.dialBy(dialer(p.limits, nil))
+}
+
+func (p *Proxy) dialBy(dial dialing) {
+	p.transport, p.lines = newTransport(p.limits, dial), newLines(&p.limits, dial)
 }
 
 func (p *Proxy) Impatient(wakePage, wake time.Duration) { p.wakePage, p.wake = wakePage, wake }
@@ -25,11 +30,11 @@ func (p *Proxy) Impatient(wakePage, wake time.Duration) { p.wakePage, p.wake = w
 func (p *Proxy) Wakes(limit int, robots ...string) { p.wakes, p.robots = limit, robots }
 
 func (p *Proxy) DialWith(dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
-	p.transport.DialContext = dial
+	p.dialBy(dial)
 }
 
 func (p *Proxy) ReachBy(reach func(context.Context, netip.AddrPort) (net.Conn, error)) {
-	p.transport = newTransport(p.limits, reach)
+	p.dialBy(dialer(p.limits, reach))
 }
 
 func (c *CA) Kept() int {
@@ -98,3 +103,31 @@ func (p *Proxy) Stir(atOnce int, limit time.Duration) {
 	l.stirs, l.stirLimit = atOnce, limit
 	p.stirs = newStirs(l)
 }
+
+// ByReverse answers plain requests as all others, each on a connection of its own: http.Transport may take what a container
+// said too much for the answer to the next.
+func (p *Proxy) ByReverse() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.transport.CloseIdleConnections()
+		x := newExchange(w, r, p.limits)
+		defer x.finish()
+		defer p.catch(x)
+		route, _ := p.route(r.Host)
+		at, release, _ := p.sites.Hold(r.Context(), route.SiteID)
+		defer release()
+		x.Header()["Content-Type"] = nil
+		p.reverse(x, held{route, at, p.sites.RunOf(route.SiteID), func() {}})
+	})
+}
+
+// Lines counts the connections to containers that are kept.
+func (p *Proxy) Lines() (n int) {
+	p.lines.mu.Lock()
+	defer p.lines.mu.Unlock()
+	for _, all := range p.lines.kept {
+		n += len(all)
+	}
+	return n
+}
+
+func (p *Proxy) KeepLines(d time.Duration, each int) { p.containerIdle, p.containerKept = d, each }

@@ -31,6 +31,8 @@ type sites struct {
 	refusal    error
 	held       int
 	holds      int
+	run        uint64        // of all containers
+	opened     func() error  // a home, if set
 	asleep     chan struct{} // a Hold waits until it is closed; nil: nobody sleeps
 }
 
@@ -54,6 +56,19 @@ func (s *sites) Hold(ctx context.Context, id string) (netip.AddrPort, func(), er
 	return s.containers[id], s.release, nil
 }
 
+func (s *sites) RunOf(string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return 1 + s.run
+}
+
+// stop ends the run of all containers, as somebody would on purpose.
+func (s *sites) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run++
+}
+
 func (s *sites) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,6 +86,9 @@ func (s *sites) Home(id string) (cloud.Home, error) {
 	defer s.mu.Unlock()
 	if s.refusal != nil {
 		return nil, s.refusal
+	}
+	if s.opened != nil {
+		return nil, s.opened()
 	}
 	root, err := os.OpenRoot(s.homes[id])
 	if err != nil {
@@ -136,7 +154,8 @@ func newWorldOn(t *testing.T, addr string, changes ...func(*builtin.Proxy)) *wor
 		t.Fatal(err)
 	}
 	w := &world{T: t, ca: ca, sites: &sites{containers: map[string]netip.AddrPort{}, homes: map[string]string{}}}
-	w.proxy = builtin.New(builtin.Options{Sites: w.sites, Certificates: ca, Domains: cloud.Domains{"test"}, Door: door, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.proxy = builtin.New(builtin.Options{Sites: w.sites, Certificates: ca, Domains: cloud.Domains{"test"}, Door: door, Log: log})
 	for _, change := range changes {
 		change(w.proxy)
 	}
@@ -171,12 +190,12 @@ func (w *world) container(h http.HandlerFunc) {
 	backend.Listener = listen(w.T, "127.0.0.2:0")
 	backend.Start()
 	w.Cleanup(backend.Close)
-	w.containerAt(backend.Listener.Addr().String())
+	w.containerAt(netip.MustParseAddrPort(backend.Listener.Addr().String()))
 }
 
-func (w *world) containerAt(addr string) {
+func (w *world) containerAt(addr netip.AddrPort) {
 	w.Helper()
-	w.sites.containers["s1"] = netip.MustParseAddrPort(addr)
+	w.sites.containers["s1"] = addr
 	w.publish(cloud.Route{Host: "blog.test", SiteID: "s1", Site: "blog.test", Type: cloud.PHP, State: cloud.Running})
 }
 

@@ -28,6 +28,8 @@ type onDisk struct {
 	whole atomic.Int64
 }
 
+func (d *onDisk) RunOf(string) uint64 { return 1 }
+
 func (d *onDisk) Hold(context.Context, string) (at netip.AddrPort, release func(), err error) {
 	return at, nil, cloud.Errorf(cloud.NotFound, "no container")
 }

@@ -19,8 +19,8 @@ type gate struct {
 	tally   tally
 }
 
-// filesPerConnection is what a connection may need of open files: itself, one to a container, a file.
-const filesPerConnection = 3
+// filesPerConnection is what a connection may need of open files: itself, one to a container, a pipe between them.
+const filesPerConnection = 4
 
 // fit lowers the number of connections to what the process may have open.
 func (l limits) fit() limits {

@@ -43,7 +43,7 @@ var defaults = limits{
 	dial:           5 * time.Second,
 	wakePage:       time.Second,
 	wake:           25 * time.Second,
-	wakes:          30,
+	wakes:          DefaultWakes,
 	stirs:          2 * runtime.NumCPU(),
 	stirLimit:      3 * time.Second,
 	rests:          50 * time.Second,
@@ -51,14 +51,19 @@ var defaults = limits{
 	containerKept:  64,
 	homeKept:       time.Second,
 	body:           DefaultBody,
-	perClient:      256,
-	perSite:        512,
+	perClient:      DefaultPerClient,
+	perSite:        DefaultPerSite,
 	perAddress:     1024,
 	connections:    16384,
 }
 
-// DefaultBody is how many bytes the body of a request may have where no limit is set.
-const DefaultBody = 2 << 30
+// The Limits of a proxy that sets none.
+const (
+	DefaultBody      = 2 << 30 // bytes of a request's body
+	DefaultPerClient = 256     // requests of one address at once
+	DefaultPerSite   = 512     // requests for one site at once
+	DefaultWakes     = 30      // sites that one client wakes in a minute
+)
 
 const (
 	// Pieces of an answer whose length is known may be joined for so long; of any other each goes out at once. With none
@@ -66,6 +71,7 @@ const (
 	flushAfter       = 2 * time.Millisecond
 	bufferSize       = 32 << 10  // bytes of a copy between client and container
 	sendSize         = 256 << 10 // bytes of a file given to the kernel at once; each has limits.silence to go out
+	pourLeast        = 64 << 10  // bytes of a container's answer that the kernel moves
 	cacheSize        = 64 << 20  // bytes of small files kept in memory, of all sites
 	keptSize         = 64 << 10  // bytes of a file that is kept
 	keptText         = 1 << 20   // bytes of one that is worth compressing; what is larger is compressed by its owner, or not
@@ -73,6 +79,8 @@ const (
 	youngFile        = 2 * time.Second
 	maintenanceRetry = 600  // seconds, said of a site that is being worked on
 	retryAfter       = 30   // seconds, said of a site that is stopped
+	interruptedRetry = 5    // seconds, said of one that was while it was asked
+	askedAgain       = 5    // times that a request is sent again because somebody stops its site each time
 	maxLeaves        = 4096 // certificates kept in memory
 )
 

@@ -56,6 +56,12 @@ func (p *Proxy) dead(route cloud.Route) page {
 		Hint: "if it is yours, read why", Command: p.command("site logs " + route.Site)}
 }
 
+func (p *Proxy) interrupted(route cloud.Route) page {
+	return page{Status: http.StatusServiceUnavailable, Title: "This site was stopped in between", Retry: interruptedRetry,
+		Text: fmt.Sprintf("%q was stopped or restarted while it was at your request, which may have been done in part.", route.Site),
+		Hint: "look whether it was before you send it again"}
+}
+
 func (p *Proxy) slow(route cloud.Route) page {
 	return page{Status: http.StatusGatewayTimeout, Title: "This site takes too long",
 		Text: fmt.Sprintf("%q has not answered for %s.", route.Site, p.silence),

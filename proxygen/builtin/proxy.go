@@ -28,6 +28,9 @@ import (
 type Sites interface {
 	// Hold counts a user of a site until release is called and returns where its web server listens.
 	Hold(ctx context.Context, siteID string) (at netip.AddrPort, release func(), err error)
+	// RunOf is a number of the present run of a site's container, 0 while nobody is sure of it. Another one than before:
+	// somebody stopped it in between.
+	RunOf(siteID string) uint64
 	// Home opens the home of a site. The proxy closes it.
 	Home(siteID string) (cloud.Home, error)
 }
@@ -88,6 +91,7 @@ type Proxy struct {
 	ref       func() string
 	routes    atomic.Pointer[map[string]*cloud.Route] // never changed
 	transport *http.Transport
+	lines     *lines
 	buffers   *buffers
 	homes     *homes
 	cache     *cache
@@ -119,7 +123,6 @@ func New(o Options) *Proxy {
 		limits: defaults.with(o.Limits).fit(), behind: o.Behind, challenge: o.Challenge,
 		sites: o.Sites, certs: o.Certificates, domains: o.Domains, door: o.Door,
 		hits: o.Hits, log: o.Log, now: o.Now, ref: o.Ref,
-		transport: newTransport(defaults, o.Reach),
 		buffers:   &buffers{sync.Pool{New: newBuffer}},
 		homes:     newHomes(o.Sites, defaults.homeKept),
 		cache:     newCache(cacheSize),
@@ -128,6 +131,8 @@ func New(o Options) *Proxy {
 		robots:    lowered(o.Robots),
 		quicPort:  o.QUICPort,
 	}
+	dial := dialer(p.limits, o.Reach)
+	p.transport, p.lines = newTransport(p.limits, dial), newLines(&p.limits, dial)
 	p.gate.limits, p.gate.proxies, p.gate.behind = &p.limits, o.Proxies, o.Behind
 	p.routes.Store(&map[string]*cloud.Route{})
 	return p
@@ -204,6 +209,14 @@ func (p *Proxy) answer(x *exchange) {
 		return
 	}
 	defer leave()
+	if p.give(x, route, ok) {
+		p.askAgain(x, route)
+	}
+}
+
+// give answers for a route, which is none unless ok. Nothing was answered if the site was changed meanwhile in such a way
+// that it may be asked again, by the route that it has by now.
+func (p *Proxy) give(x *exchange, route cloud.Route, ok bool) (again bool) {
 	switch {
 	case misdirected(x.request):
 		p.show(x, page{Status: http.StatusMisdirectedRequest, Title: "Another connection, please",
@@ -224,8 +237,27 @@ func (p *Proxy) answer(x *exchange) {
 	case route.Type == cloud.Static:
 		p.serveFiles(x, route)
 	default:
-		p.forward(x, route)
+		return p.forward(x, route)
 	}
+	return false
+}
+
+// askAgain is for a request whose site was changed by somebody while it was under way.
+func (p *Proxy) askAgain(x *exchange, route cloud.Route) {
+	for range askedAgain {
+		x.Header().Del("Content-Type")
+		now, ok := p.route(x.request.Host)
+		if ok {
+			route, x.site = now, now.SiteID
+		}
+		if x.request.Context().Err() != nil {
+			panic(http.ErrAbortHandler) // nobody waits any more
+		}
+		if !p.give(x, now, ok) {
+			return
+		}
+	}
+	p.show(x, p.waking(route))
 }
 
 // refuse shows why the cloud did not give a site.
@@ -240,16 +272,15 @@ func (p *Proxy) refuse(x *exchange, route cloud.Route, err error) {
 	case errors.Is(err, errFlood):
 		p.show(x, p.slowed())
 		return
+	case errors.Is(err, cloud.ErrStopped): // since the route was looked up
+		p.show(x, p.stopped(route))
+		return
 	}
 	switch cloud.KindOf(err) {
 	case cloud.NotFound: // deleted since the table was published
 		p.show(x, p.unknown(x.request.Host))
-	case cloud.Unavailable:
-		if route.State != cloud.Stopped { // it died or does not wake, which no route tells
-			p.show(x, p.dead(route))
-			return
-		}
-		p.show(x, p.stopped(route))
+	case cloud.Unavailable: // it died or does not wake, which no route tells
+		p.show(x, p.dead(route))
 	case cloud.Cancelled:
 		panic(http.ErrAbortHandler)
 	default:

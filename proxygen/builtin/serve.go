@@ -49,6 +49,7 @@ func (p *Proxy) Serve(ctx context.Context, plain, secure net.Listener) error {
 	}
 	crowd.wait()
 	p.transport.CloseIdleConnections()
+	p.lines.closeIdle()
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}

@@ -31,7 +31,9 @@ func (p *Proxy) serveFiles(x *exchange, route cloud.Route) {
 	}
 	home, err := p.homes.take(route.SiteID)
 	if err != nil {
-		p.refuse(x, route, err)
+		if !p.gone(x, route) {
+			p.refuse(x, route, err)
+		}
 		return
 	}
 	defer home.giveBack()
@@ -39,11 +41,22 @@ func (p *Proxy) serveFiles(x *exchange, route cloud.Route) {
 	name, directory := webPath(x.request.URL.Path)
 	doc, err := p.find(root, name, directory)
 	if err != nil {
-		p.withoutFile(x, route, root, name, err)
+		if !p.gone(x, route) {
+			p.withoutFile(x, route, root, name, err)
+		}
 		return
 	}
 	defer doc.close()
 	p.send(x, route, root, doc)
+}
+
+// gone answers for a site that was deleted since its route was looked up: what is left of its home may be anything.
+func (p *Proxy) gone(x *exchange, route cloud.Route) bool {
+	if now, ok := p.route(x.request.Host); ok && now.SiteID == route.SiteID {
+		return false
+	}
+	p.show(x, p.unknown(x.request.Host))
+	return true
 }
 
 // find looks a document up: in the cache, if the file is still what it was, else in the home.

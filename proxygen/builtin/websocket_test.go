@@ -8,21 +8,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-)
 
-func echo(w http.ResponseWriter, r *http.Request) {
-	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-	if err != nil {
-		return
-	}
-	defer func() { _ = c.CloseNow() }()
-	for {
-		kind, data, err := c.Read(r.Context())
-		if err != nil || c.Write(r.Context(), kind, data) != nil {
-			return
-		}
-	}
-}
+	"plil.net/nuage/proxygen/proxygentest"
+)
 
 func (w *world) dialEcho(scheme string) *websocket.Conn {
 	w.Helper()
@@ -45,7 +33,7 @@ func (w *world) dialEcho(scheme string) *websocket.Conn {
 func TestWebSocket(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.container(echo)
+	w.container(proxygentest.Echo)
 	for _, scheme := range []string{"ws", "wss"} {
 		c := w.dialEcho(scheme)
 		for _, text := range []string{"hello", strings.Repeat("x", 30000)} {
@@ -69,7 +57,7 @@ func TestWebSocket(t *testing.T) {
 func TestServeEndsWebSockets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.container(echo)
+	w.container(proxygentest.Echo)
 	c := w.dialEcho("ws")
 	if err := w.stop(); err != nil {
 		t.Error(err)

@@ -18,8 +18,4 @@ func front(t testing.TB, sites proxygentest.Sites) proxygentest.Front {
 	return proxygentest.Front{Outside: p, Behind: behind, HTTP: p.HTTP, HTTPS: p.HTTPS}
 }
 
-func TestWebSocket(t *testing.T)     { t.Parallel(); proxygentest.WebSockets(t, front) }
-func TestHostile(t *testing.T)       { t.Parallel(); proxygentest.HostileClients(t, front) }
-func TestBadContainers(t *testing.T) { t.Parallel(); proxygentest.BadContainers(t, front) }
-func TestLimits(t *testing.T)        { t.Parallel(); proxygentest.Limits(t, front) }
-func TestLeavers(t *testing.T)       { t.Parallel(); proxygentest.Leavers(t, front) }
+func TestFront(t *testing.T) { t.Parallel(); proxygentest.Suite(t, front) }

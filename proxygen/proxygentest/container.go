@@ -32,8 +32,8 @@ func container(t testing.TB, answer http.HandlerFunc) netip.AddrPort {
 	return netip.MustParseAddrPort(s.Listener.Addr().String())
 }
 
-// speaks is a container that reads a request's header and then does as told.
-func speaks(t testing.TB, do func(net.Conn)) netip.AddrPort {
+// Speaks is a container that reads a request's header and then does as told, until the test ends.
+func Speaks(t testing.TB, do func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	Check(t, err)
@@ -60,13 +60,13 @@ func speaks(t testing.TB, do func(net.Conn)) netip.AddrPort {
 // beside them is served as ever.
 func BadContainers(t *testing.T, begin Make) {
 	says := func(text string) netip.AddrPort {
-		return speaks(t, func(c net.Conn) { _, _ = io.WriteString(c, text) })
+		return Speaks(t, func(c net.Conn) { _, _ = io.WriteString(c, text) })
 	}
 	sites := Sites{
 		"good":     container(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "good") }),
 		"refuses":  netip.MustParseAddrPort(FreePort(t)),
-		"resets":   speaks(t, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }),
-		"closes":   speaks(t, func(net.Conn) {}),
+		"resets":   Speaks(t, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }),
+		"closes":   Speaks(t, func(net.Conn) {}),
 		"garbage":  says("hello\r\n\r\n"),
 		"header":   says("HTTP/1.1 200 OK\r\nA: " + strings.Repeat("x", 1<<20) + "\r\n\r\n"),
 		"headers":  says("HTTP/1.1 200 OK\r\n" + strings.Repeat("A: b\r\n", 200_000) + "\r\n"),
@@ -75,7 +75,7 @@ func BadContainers(t *testing.T, begin Make) {
 		"nonsense": says("HTTP/1.1 099 What\r\nContent-Length: 2\r\n\r\nok"),
 		"cut":      says("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"),
 		"chunks":   says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello"),
-		"never":    speaks(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }),
+		"never":    Speaks(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }),
 	}
 	// What one of the proxies passes on all the same: the visitor has what the site said, and nothing else.
 	may := map[string]string{

@@ -11,6 +11,9 @@ import (
 // Sites come up at their addresses, by id, when somebody holds them. They have no homes.
 type Sites map[string]netip.AddrPort
 
+// RunOf implements what the built-in proxy needs.
+func (Sites) RunOf(string) uint64 { return 1 }
+
 // Hold implements what the built-in proxy needs.
 func (s Sites) Hold(_ context.Context, id string) (netip.AddrPort, func(), error) {
 	return s[id], func() {}, nil
@@ -41,6 +44,15 @@ type Front struct {
 // Make starts a front for sites, in front of a built-in proxy that serves the same; it takes bodies of Body bytes and has
 // Patience of ShortTime. It ends with the test.
 type Make func(t testing.TB, sites Sites) Front
+
+// Suite is what every front has to do.
+func Suite(t *testing.T, begin Make) {
+	for name, part := range map[string]func(*testing.T, Make){
+		"WebSockets": WebSockets, "HostileClients": HostileClients, "BadContainers": BadContainers, "Limits": Limits, "Leavers": Leavers,
+	} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); part(t, begin) })
+	}
+}
 
 func (f Front) publish(t testing.TB, routes ...cloud.Route) {
 	t.Helper()

@@ -19,7 +19,7 @@ import (
 // WebSockets are straight to a container, and by way of the built-in proxy to one that sleeps; by HTTP and by HTTPS; and over
 // a change of other sites.
 func WebSockets(t *testing.T, begin Make) {
-	sites := Sites{"1": echo(t)}
+	sites := Sites{"1": container(t, Echo)}
 	f := begin(t, sites)
 	routes := []cloud.Route{sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "1")}
 	f.publish(t, routes...)
@@ -43,23 +43,20 @@ func WebSockets(t *testing.T, begin Make) {
 	}
 }
 
-// echo is the web server of a container that sends back what comes by a WebSocket.
-func echo(t testing.TB) netip.AddrPort {
-	t.Helper()
-	return container(t, func(w http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-		if err != nil {
+// Echo is the web server of a container that sends back what comes by a WebSocket.
+func Echo(w http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer func() { _ = c.CloseNow() }()
+	c.SetReadLimit(1 << 20)
+	for {
+		kind, data, err := c.Read(r.Context())
+		if err != nil || c.Write(r.Context(), kind, data) != nil {
 			return
 		}
-		defer func() { _ = c.CloseNow() }()
-		c.SetReadLimit(1 << 20)
-		for {
-			kind, data, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, data) != nil {
-				return
-			}
-		}
-	})
+	}
 }
 
 // talk opens a WebSocket to a host (ws://host or wss://host) at an address, and returns what says something and wants it back.
