@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -30,6 +32,10 @@ type acmeConfig struct {
 		KeyFile   string `toml:"key_file"` // with the secret in base64
 		Algorithm string `toml:"algorithm"`
 	} `toml:"rfc2136"`
+
+	Exec struct {
+		Program string `toml:"program"` // absolute path
+	} `toml:"exec"`
 }
 
 // issuer is what http.cert = "acme" asks for.
@@ -72,9 +78,15 @@ func (a acmeConfig) provider() (certmagic.DNSProvider, error) {
 	case "":
 		return nil, nil
 	case "rfc2136":
-	default:
-		return nil, cloud.Errorf(cloud.Invalid, "acme.dns = %q is not known", a.DNS).WithHint("it is rfc2136, or empty")
+		return a.updates()
+	case "exec":
+		return a.program()
 	}
+	return nil, cloud.Errorf(cloud.Invalid, "acme.dns = %q is not known", a.DNS).WithHint("it is rfc2136, exec, or empty")
+}
+
+// updates are dynamic updates of a school's own DNS (RFC 2136), signed with a key (RFC 8945).
+func (a acmeConfig) updates() (certmagic.DNSProvider, error) {
 	if _, _, err := net.SplitHostPort(a.RFC2136.Server); err != nil || a.RFC2136.KeyName == "" {
 		return nil, cloud.Errorf(cloud.Invalid, "[acme.rfc2136] lacks server or key_name").
 			WithHint(`write them like server = "192.0.2.53:53" and key_name = "nuage."`)
@@ -84,13 +96,21 @@ func (a acmeConfig) provider() (certmagic.DNSProvider, error) {
 		return nil, cloud.Errorf(cloud.Invalid, "acme.rfc2136.key_file = %q cannot be read: %v", a.RFC2136.KeyFile, errors.Unwrap(err)).
 			WithHint("it holds the secret in base64, as tsig-keygen prints it")
 	}
-	algorithm := a.RFC2136.Algorithm
-	if algorithm == "" {
-		algorithm = "hmac-sha256"
-	}
 	return &rfc2136.Provider{
-		Server: a.RFC2136.Server, KeyName: a.RFC2136.KeyName, KeyAlg: algorithm, Key: strings.TrimSpace(string(secret)),
+		Server: a.RFC2136.Server, KeyName: a.RFC2136.KeyName, Key: strings.TrimSpace(string(secret)),
+		KeyAlg: cmp.Or(a.RFC2136.Algorithm, defaults().ACME.RFC2136.Algorithm),
 	}, nil
+}
+
+// program is one of the admin's.
+func (a acmeConfig) program() (certmagic.DNSProvider, error) {
+	path := a.Exec.Program
+	file, err := os.Stat(path)
+	if !filepath.IsAbs(path) || err != nil || !file.Mode().IsRegular() || file.Mode()&0o111 == 0 {
+		return nil, cloud.Errorf(cloud.Invalid, "acme.exec.program = %q is not a program", path).
+			WithHint("it is the absolute path of one that is called with present or cleanup, a record's name and its value").Because(err)
+	}
+	return acme.Program{Path: path}, nil
 }
 
 // issued are the certificates of an issuer. Where a proxy outside has to hear of each new one, it is told the routes again.

@@ -90,7 +90,10 @@ func New(o Options) *Issuer {
 	if o.Outside {
 		o.HTTPSPort = 0 // no handshake comes to us
 	}
-	i := &Issuer{Options: o, Allowed: func(string) bool { return false }, Changed: func() {}, storage: &certmagic.FileStorage{Path: o.Dir}, wants: newWants(), problems: map[string]problem{}, waiting: map[*waiter]bool{}}
+	i := &Issuer{
+		Options: o, Allowed: func(string) bool { return false }, Changed: func() {}, storage: &certmagic.FileStorage{Path: o.Dir},
+		wants: newWants(), problems: map[string]problem{}, waiting: map[*waiter]bool{},
+	}
 	i.cache = certmagic.NewCache(certmagic.CacheOptions{
 		GetConfigForCert: func(c certmagic.Certificate) (*certmagic.Config, error) {
 			if len(c.Names) > 0 && strings.HasPrefix(c.Names[0], "*.") {
