@@ -10,7 +10,10 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"plil.net/nuage/accesslog"
 	"plil.net/nuage/cloud"
+	"plil.net/nuage/gateway"
+	"plil.net/nuage/provision"
 	"plil.net/nuage/proxygen/builtin"
 )
 
@@ -79,19 +82,26 @@ type config struct {
 	Groups       map[string]groupConfig `toml:"groups"`
 }
 
-// defaults make "nuage serve --data DIR" work at once.
+// defaults make "nuage serve --data DIR" work at once. deploy/nuage.toml and docs/config.md tell them to people; a test
+// holds both against these.
 func defaults() config {
 	var c config
 	c.Data, c.Domain = "/var/lib/nuage", "localhost"
-	c.SSH.Listen, c.SSH.KeepAlive, c.SSH.MaxLogins = ":22", "15s", 120
+	c.SSH.Listen, c.SSH.KeepAlive, c.SSH.Idle = ":22", "15s", "never"
+	c.SSH.MaxStartups, c.SSH.MaxLogins = gateway.DefaultStartups.String(), 120
 	c.Audit.Keep = "365d"
 	c.HTTP.Listen, c.HTTP.TLS, c.HTTP.Cert, c.HTTP.Proxy = ":80", ":443", "internal", "builtin"
+	c.HTTP.AccessLog, c.HTTP.MaxBody = cloud.FormatSize(accesslog.DefaultSize), cloud.FormatSize(builtin.DefaultBody)
+	c.HTTP.MaxPerClient, c.HTTP.MaxPerSite, c.HTTP.MaxWakes = builtin.DefaultPerClient, builtin.DefaultPerSite, builtin.DefaultWakes
 	c.HTTP.Behind, c.Caddy.Admin = "127.0.0.1:8019", "localhost:2019"
+	c.ACME.RFC2136.Algorithm = "hmac-sha256"
 	c.Nginx.Program, c.Nginx.File = "nginx", "/etc/nginx/conf.d/nuage.conf"
 	c.Nginx.Hits, c.Caddy.Hits = "/var/log/nginx/nuage.log", "/var/log/caddy/nuage.log"
-	c.Engine.Kind, c.Engine.Idle, c.Engine.Spare = "auto", "30m", "64MiB"
-	c.Engine.Robots = []string{"AhrefsBot", "bingbot", "Bytespider", "CCBot", "ClaudeBot", "DotBot", "facebookexternalhit", "Googlebot",
-		"GPTBot", "MJ12bot", "PetalBot", "SemrushBot", "UptimeRobot", "YandexBot"}
+	c.Engine.Kind, c.Engine.Image, c.Engine.Idle, c.Engine.Spare = "auto", provision.StandardImage, "30m", "64MiB"
+	c.Engine.Robots = []string{
+		"AhrefsBot", "bingbot", "Bytespider", "CCBot", "ClaudeBot", "DotBot", "facebookexternalhit", "Googlebot",
+		"GPTBot", "MJ12bot", "PetalBot", "SemrushBot", "UptimeRobot", "YandexBot",
+	}
 	return c
 }
 
@@ -128,23 +138,19 @@ func configError(path string, err error) error {
 	return cloud.Errorf(cloud.Invalid, "%s: %v", path, err)
 }
 
-// check refuses values that this version does not know.
+// check refuses values that are not known.
 func (c config) check() error {
 	for _, k := range []struct {
 		key, value string
-		now, later []string
+		known      []string
 	}{
-		{"http.cert", c.HTTP.Cert, []string{"internal", "files", "acme"}, nil},
-		{"http.proxy", c.HTTP.Proxy, []string{"builtin", "nginx", "caddy"}, nil},
-		{"engine.kind", c.Engine.Kind, []string{"auto", "docker", "none"}, nil},
+		{"http.cert", c.HTTP.Cert, []string{"internal", "files", "acme"}},
+		{"http.proxy", c.HTTP.Proxy, []string{"builtin", "nginx", "caddy"}},
+		{"engine.kind", c.Engine.Kind, []string{"auto", "docker", "none"}},
 	} {
-		switch {
-		case slices.Contains(k.now, k.value):
-		case slices.Contains(k.later, k.value):
-			return cloud.Errorf(cloud.Invalid, "%s = %q is not in this version", k.key, k.value).WithHint("use %q", k.now[0])
-		default:
+		if !slices.Contains(k.known, k.value) {
 			return cloud.Errorf(cloud.Invalid, "%s = %q is not known", k.key, k.value).
-				WithHint("it is one of %s", strings.Join(append(k.now, k.later...), ", "))
+				WithHint("it is one of %s", strings.Join(k.known, ", "))
 		}
 	}
 	if c.HTTP.Listen == "" && c.HTTP.TLS == "" {

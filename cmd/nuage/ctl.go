@@ -23,6 +23,9 @@ func (p *program) ctlCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ctl [--data DIR] COMMAND…",
 		Short: "Run a command as the operator of this host, or a prompt if there is none",
+		Example: "  nuage ctl help\n" +
+			"  nuage ctl account add alice --key - < alice.pub\n" +
+			"  nuage ctl status",
 		RunE: func(_ *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()

@@ -80,7 +80,9 @@ func openEngine(ctx context.Context, c config, d *data, groups []cloud.Group, we
 	if c.Engine.Kind == "none" {
 		return provision.None{}, nil
 	}
-	docker, err := provision.NewDocker(ctx, provision.DockerOptions{Host: c.Engine.Host, Data: d.dir, Image: c.Engine.Image, Groups: groups, WebPorts: web, Fault: faultOf(fault), Log: log})
+	docker, err := provision.NewDocker(ctx, provision.DockerOptions{
+		Host: c.Engine.Host, Data: d.dir, Image: c.Engine.Image, Groups: groups, WebPorts: web, Fault: faultOf(fault), Log: log,
+	})
 	if err != nil || c.Engine.Kind == "docker" {
 		return docker, err
 	}

@@ -58,7 +58,7 @@ func (g *gatewayUnderTest) config() string {
 func serveScript(ts *testscript.TestScript, neg bool, args []string) {
 	g := of(ts)
 	if neg || g.process != nil {
-		ts.Fatalf("serve runs once, and cannot be negated: see stop")
+		ts.Fatalf("serve runs once, and cannot be negated: see halt")
 	}
 	if _, err := os.Stat(g.path("nuage.toml")); err != nil {
 		ts.Check(os.WriteFile(g.path("nuage.toml"), []byte(g.config()), 0o600))
@@ -118,8 +118,8 @@ func (g *gatewayUnderTest) ready(ts *testscript.TestScript, line string) {
 	ts.Check(os.WriteFile(g.path("ssh"), []byte(b.String()), 0o600))
 }
 
-// stopScript ends the gateway: stop [KILL]. Without KILL it asks, and the status has to be 0.
-func stopScript(ts *testscript.TestScript, _ bool, args []string) {
+// haltScript ends the gateway: halt [KILL]. Without KILL it asks, and the status has to be 0.
+func haltScript(ts *testscript.TestScript, _ bool, args []string) {
 	g := of(ts)
 	if g.process == nil {
 		ts.Fatalf("no gateway runs")

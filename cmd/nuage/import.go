@@ -19,7 +19,10 @@ func (p *program) importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import [--data DIR] [--map VLAN=GROUP,…] FILE.csv",
 		Short: "Make accounts and sites from a table with the columns login, vlan, docker_ip, domain",
-		Args:  exactly(1, "nuage import FILE.csv"),
+		Long: "Makes the accounts and sites of another system's table (CSV), by way of the gateway that runs. Its\n" +
+			"columns are login, vlan, docker_ip and domain.",
+		Example: "  nuage import --map 100=students,200=teachers old.csv",
+		Args:    takes("FILE.csv"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f, err := os.Open(args[0])
 			if err != nil {

@@ -34,15 +34,12 @@ func parseKeepAlive(text string) (time.Duration, error) {
 func trusted(list []string) ([]netip.Prefix, error) {
 	prefixes := gateway.Local()
 	for _, text := range list {
-		p, err := netip.ParsePrefix(text)
-		if a, bare := netip.ParseAddr(text); bare == nil {
-			p, err = a.Prefix(a.BitLen())
-		}
+		p, err := parsePeer(text)
 		if err != nil {
 			return nil, fmt.Errorf("ssh.trusted: %w", cloud.Errorf(cloud.Invalid, "%q is neither a network nor an address", text).
 				WithHint("write it like \"192.0.2.0/24\" or \"2001:db8::/32\""))
 		}
-		prefixes = append(prefixes, p.Masked())
+		prefixes = append(prefixes, p)
 	}
 	return prefixes, nil
 }

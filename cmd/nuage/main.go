@@ -44,12 +44,16 @@ func (p *program) run(args []string) (status int) {
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return cloud.Errorf(cloud.Usage, "unknown command %q", args[0]).WithHint("nuage --help")
+				hint := "nuage --help"
+				if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+					hint = "nuage " + near[0] + " --help"
+				}
+				return cloud.Errorf(cloud.Usage, "unknown command %q", args[0]).WithHint("%s", hint)
 			}
 			return cmd.Help()
 		},
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd, root.SuggestionsMinimumDistance = true, 2
 	root.SetArgs(args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
@@ -61,6 +65,19 @@ func (p *program) run(args []string) (status int) {
 		c.DisableFlagsInUseLine = true // Use names them
 	}
 	return p.report(root.Execute())
+}
+
+// takes refuses other arguments than those that it names, and says what to type.
+func takes(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return cloud.Errorf(cloud.Usage, "%s needs %s", cmd.Name(), names[len(args)]).WithHint("%s", cmd.UseLine())
+		case len(args) > len(names):
+			return cloud.Errorf(cloud.Usage, "%s takes no %q", cmd.Name(), args[len(names)]).WithHint("%s", cmd.UseLine())
+		}
+		return nil
+	}
 }
 
 // report says on stderr why the program ends, and gives its status.

@@ -24,8 +24,10 @@ func (p *program) proxygenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "proxygen --format nginx|caddy [--config FILE] [--data DIR]",
 		Short: "Print what the gateway would give to nginx or Caddy",
-		Long:  "Prints the config for nginx or Caddy that the sites would have now, and changes nothing. The gateway may be running.",
-		Args:  cobra.NoArgs,
+		Long: "Prints the config for nginx or Caddy that the sites would have now, and changes nothing. The\n" +
+			"gateway may be running.",
+		Example: "  nuage proxygen --format nginx --config /etc/nuage.toml",
+		Args:    takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfig(file)
 			if err != nil {

@@ -20,10 +20,12 @@ func (p *program) restoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore --data DIR FILE",
 		Short: "Replace what is there by a backup; FILE may be - for standard input",
-		Long: "Replaces the records by those of a backup, and the files of all sites too if it was made by \"backup --all\", while no gateway runs. " +
-			"A file that is not complete is refused and nothing is changed. What was there before is kept beside it. " +
-			"A backup of one site goes into the site of that name, which must exist.",
-		Args: exactly(1, "nuage restore --data DIR FILE"),
+		Long: "Replaces the records by those of a backup, and the files of all sites too if it was made by\n" +
+			"\"backup --all\", while no gateway runs. A file that is not complete is refused and nothing is\n" +
+			"changed. What was there before is kept beside it. A backup of one site goes into the site of that\n" +
+			"name, which must exist.",
+		Example: "  nuage restore --data /var/lib/nuage nuage.tar",
+		Args:    takes("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if dir == "" {
 				return cloud.Errorf(cloud.Usage, "the data directory is missing").WithHint("nuage restore --data DIR FILE")
@@ -75,14 +77,4 @@ func (p *program) openBackup(file string) (io.ReadCloser, error) {
 		return nil, cloud.Errorf(cloud.NotFound, "backup %q cannot be read: %v", file, errors.Unwrap(err))
 	}
 	return f, nil
-}
-
-// exactly is cobra.ExactArgs with an error that says what to type.
-func exactly(n int, usage string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) == n {
-			return nil
-		}
-		return cloud.Errorf(cloud.Usage, "%d arguments given, %d wanted", len(args), n).WithHint("%s", usage)
-	}
 }

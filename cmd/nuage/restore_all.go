@@ -53,7 +53,7 @@ func (p *program) restoreEverything(ctx context.Context, dir string, a *archive.
 			return err
 		}
 		for _, s := range known { // one that was deleted while the backup was made has no files in it
-			if err := homes.Make(ctx, s, nil); err != nil {
+			if err := makeHome(ctx, homes, s); err != nil {
 				return err
 			}
 		}
@@ -105,11 +105,19 @@ func into(ctx context.Context, homes *home.Disk, known func(id, name string) (cl
 		if !ok {
 			return nil, nil
 		}
-		if err := homes.Make(ctx, s, nil); err != nil {
+		if err := makeHome(ctx, homes, s); err != nil {
 			return nil, err
 		}
 		return homes.Open(s)
 	}
+}
+
+// makeHome makes another home for a site. What is in its old one counts for the same quota, which the gateway sets again.
+func makeHome(ctx context.Context, homes *home.Disk, s cloud.Site) error {
+	if err := homes.Unlimit(s); err != nil {
+		return err
+	}
+	return homes.Make(ctx, s, nil)
 }
 
 func sitesOf(path string) (map[string]cloud.Site, error) {

@@ -49,13 +49,16 @@ func TestScripts(t *testing.T) {
 			e.Setenv("NETWORK", g.networks())
 			e.Setenv("IMAGE", g.imageName())
 			e.Setenv("DATA", filepath.Join(e.WorkDir, "data"))
+			for _, name := range []string{"GODEBUG", "GLIBC_TUNABLES", "OPENSSL_ia32cap"} { // test/kernel's processor has less
+				e.Setenv(name, os.Getenv(name))
+			}
 			e.Defer(g.clean)
 			return g.makeKeys()
 		},
 		Condition: func(cond string) (bool, error) { return condition(t, cond) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":  serveScript,
-			"stop":   stopScript,
+			"halt":   haltScript,
 			"people": people,
 			"as":     as,
 			"exits":  exits,
@@ -81,6 +84,26 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// TestScriptsGoOn: testscript has a "stop" of its own, which ends a script as passed.
+func TestScriptsGoOn(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 0 && f[0] == "stop" {
+				t.Errorf("%s: what comes after %q is not played: write halt", name, line)
+			}
+		}
+	}
+}
+
 // condition lets a script ask for a tool: "[!docker] skip". Where NUAGE_MUST names the tool, it has to be there.
 func condition(t *testing.T, tool string) (bool, error) {
 	has := map[string]func() bool{
@@ -89,6 +112,7 @@ func condition(t *testing.T, tool string) (bool, error) {
 		},
 		"root":    func() bool { return os.Geteuid() == 0 },
 		"macvlan": hasMACVLAN,
+		"quota":   hasQuotas,
 		"pebble":  func() bool { _, err := pebbletest.Build(); return err == nil },
 	}[tool]
 	if has == nil {

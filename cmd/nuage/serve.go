@@ -18,7 +18,11 @@ func (p *program) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run the gateway",
-		Args:  cobra.NoArgs,
+		Long: "Runs the gateway until it is told to stop (SIGTERM, Ctrl-C). Flags win over the config file;\n" +
+			"deploy/nuage.toml shows every key.",
+		Example: "  nuage serve --data var --ssh :2222 --http :8080 --https :8443\n" +
+			"  nuage serve --config /etc/nuage.toml",
+		Args: takes(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := readConfig(file)
 			if err != nil {

@@ -21,17 +21,23 @@ func (c config) accessLog() (int64, error) {
 	return size, nil
 }
 
+// mostRequests is more than any gateway bears: who wants no limit may write it.
+const mostRequests = 1_000_000
+
 // web reads what bounds visitors, and which proxies may speak for them.
 func (c config) web() (l builtin.Limits, proxies []netip.Prefix, err error) {
 	if err := read("http.max_body", c.HTTP.MaxBody, &l.Body, cloud.ParseSize); err != nil {
 		return l, nil, err
 	}
+	if c.HTTP.MaxBody != "" && l.Body == 0 {
+		return l, nil, cloud.Errorf(cloud.Invalid, "http.max_body = %q lets no form be sent", c.HTTP.MaxBody).WithHint("leave it out for the usual size")
+	}
 	for _, n := range []struct {
 		key   string
 		value int
 	}{{"http.max_per_client", c.HTTP.MaxPerClient}, {"http.max_per_site", c.HTTP.MaxPerSite}, {"http.max_wakes", c.HTTP.MaxWakes}} {
-		if n.value < 0 {
-			return l, nil, cloud.Errorf(cloud.Invalid, "%s = %d is not a number of requests", n.key, n.value).
+		if n.value < 1 || n.value > mostRequests {
+			return l, nil, cloud.Errorf(cloud.Invalid, "%s = %d is not a number from 1 to %d", n.key, n.value, mostRequests).
 				WithHint("leave it out for the usual number")
 		}
 	}
