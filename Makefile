@@ -3,7 +3,7 @@ SHELL      := /bin/bash
 VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help run demo test check lint fmt fuzz bench faults clients image deps build
+.PHONY: help run demo test check lint fmt fuzz bench faults clients kernel image deps build
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ faults: build image ## kill the gateway 200 times, the engine and the disk too, 
 
 clients: build image ## play the file clients of Debian, and write the tables of docs/clients.md
 	@test/clients --install --write
+
+kernel: ## run the tests of disk quotas in a kernel that has them, on ext4 and XFS
+	@test/kernel --install
 
 image: ## make the standard image of sites, if it is not there
 	@provision/image/build
