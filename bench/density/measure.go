@@ -141,6 +141,14 @@ func (p plan) bear(s *stage) error {
 	if err := s.run(p.running); err != nil {
 		return err
 	}
+	if err := s.rest(p.rest); err != nil {
+		return err
+	}
+	calm, err := s.create("calm", p.creates, 0)
+	if err != nil {
+		return err
+	}
+	p.created(s, "", calm)
 	var visits atomic.Int64
 	var failed failures
 	var mu sync.Mutex
@@ -169,11 +177,16 @@ func (p plan) bear(s *stage) error {
 	row(fmt.Sprintf("%d registered, %d running, a visit a second each for %s", p.sites, p.running, p.visits),
 		fmt.Sprintf("%d visits, %d errors, p50 %s, p95 %s", visits.Load(), failed.Load(), ms(percentile(took, 50)), ms(percentile(took, 95))),
 		"no error", failed.Load() == 0)
-	times := busy.Seconds() / s.quiet.Seconds()
-	row(fmt.Sprintf("a site create while %d run and are visited, median of %d, on %d cores", p.running, p.creates, runtime.NumCPU()),
-		fmt.Sprintf("%s; %s with none: %.2f ×", ms(busy), ms(s.quiet), times), "≤ 1.5 ×", times <= 1.5)
+	p.created(s, " and are visited", busy)
 	row(fmt.Sprintf("memory of the gateway with %d sites, %d running", p.sites, p.running), mib(s.gateway()), "≤ 80 MiB", s.gateway() <= 80<<10)
 	return s.restart(fmt.Sprintf("start with %d sites, of which %d run,", p.sites, p.running))
+}
+
+// created tells what a create takes while all run, beside one while none does.
+func (p plan) created(s *stage, and string, took time.Duration) {
+	times := took.Seconds() / s.quiet.Seconds()
+	row(fmt.Sprintf("a site create while %d run%s, median of %d, on %d cores", p.running, and, p.creates, runtime.NumCPU()),
+		fmt.Sprintf("%s; %s with none: %.2f ×", ms(took), ms(s.quiet), times), "≤ 1.5 ×", times <= 1.5)
 }
 
 // warm has PHP begin in all running sites, four at a time: sites that rest are seldom all asked for in the same second, and
