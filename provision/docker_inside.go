@@ -2,7 +2,9 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -65,9 +67,17 @@ func closed(err error) error {
 // namespaces are what of a container a thread can enter: its network and its files.
 type namespaces struct{ network, mount *os.File }
 
+// errLeft is in the chain of the error of a process that has ended, which the engine may not know yet.
+var errLeft = errors.New("it is not the container's, or not any more")
+
 // openNamespaces opens those of a process, if it is one of the container's. What is opened below a directory of /proc
 // belongs to the process it was opened for: a pid that somebody else gets meanwhile leads nowhere.
 func openNamespaces(pid int, container string) (ns namespaces, err error) {
+	defer func() {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			err = fmt.Errorf("process %d: %w: %w", pid, errLeft, err)
+		}
+	}()
 	process, err := os.OpenRoot("/proc/" + strconv.Itoa(pid))
 	if err != nil {
 		return ns, err
@@ -78,7 +88,7 @@ func openNamespaces(pid int, container string) (ns namespaces, err error) {
 		return ns, err
 	}
 	if !strings.Contains(string(groups), container) {
-		return ns, fmt.Errorf("process %d of this host is not the container's", pid)
+		return ns, fmt.Errorf("process %d: %w", pid, errLeft)
 	}
 	if ns.network, err = openNamespace(process, "net"); err != nil {
 		return ns, err

@@ -2,11 +2,13 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"golang.org/x/sys/unix"
 
@@ -68,27 +70,22 @@ func (d *Docker) enclose(ctx context.Context, g cloud.Group, site string) error 
 	if err != nil {
 		return err
 	}
-	rules := d.rulesInside(g, hosts)
-	err = d.inNetwork(ctx, site, func() error { return runNFT(ctx, rules) })
-	if err == nil {
-		return nil
-	}
-	if k, lost := d.ours(ctx, site); lost == nil && (k == nil || !k.State.Running) {
+	k, err := d.ours(ctx, site)
+	if err == nil && (k == nil || !k.State.Running) {
 		return nil // it has ended, which others tell
+	}
+	if err == nil {
+		err = inNetwork(k, func() error { return runNFT(ctx, d.rulesInside(g, hosts)) })
+	}
+	if err == nil || errors.Is(err, errLeft) { // what was started meanwhile is another run, and told by itself: not to be stopped
+		return nil
 	}
 	return cloud.Errorf(cloud.Unavailable, "no rules could be set for a site on %s", g.Parent).
 		WithHint("for the admin: groups with a parent need nftables").Because(fmt.Errorf("%w; stopped: %v", err, d.Down(ctx, site)))
 }
 
-// inNetwork runs fn in a site's network, with the rights and the files of the gateway.
-func (d *Docker) inNetwork(ctx context.Context, site string, fn func() error) error {
-	k, err := d.ours(ctx, site)
-	if err != nil {
-		return err
-	}
-	if k == nil || !k.State.Running {
-		return notRunning()
-	}
+// inNetwork runs fn in the network of a container that runs, with the rights and the files of the gateway.
+func inNetwork(k *container.InspectResponse, fn func() error) error {
 	ns, err := openNamespaces(k.State.Pid, k.ID)
 	if err != nil {
 		return err
