@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/netip"
 	"os"
@@ -57,13 +58,17 @@ func withRun(at netip.AddrPort, run uint64) string {
 	return strconv.FormatUint(run, 10) + runMark + at.String()
 }
 
-// ofRun dials the address that withRun was given.
+// ofRun dials the address that withRun was given, for a transport.
 func ofRun(dial dialing) dialing {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		if _, at, marked := strings.Cut(address, runMark); marked {
 			address = at
 		}
-		return dial(ctx, network, address)
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return newBounded(conn), nil
 	}
 }
 
@@ -148,6 +153,7 @@ type held struct {
 func (p *Proxy) reverse(x *exchange, to held) (again bool) {
 	ctx, cancel := context.WithCancelCause(x.request.Context())
 	defer cancel(nil)
+	trace, heard := bounding(p.responseHeader)
 	proxy := httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { rewrite(r, withRun(to.at, to.run), x.id) },
 		Transport:     p.transport,
@@ -155,6 +161,7 @@ func (p *Proxy) reverse(x *exchange, to held) (again bool) {
 		BufferPool:    p.buffers,
 		ErrorLog:      p.debugLog(),
 		ModifyResponse: func(res *http.Response) error {
+			heard()
 			to.answered()
 			if p.stopping(res, to) {
 				return errStopping
@@ -169,7 +176,7 @@ func (p *Proxy) reverse(x *exchange, to held) (again bool) {
 		},
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { again = p.unanswered(x, to, err) },
 	}
-	proxy.ServeHTTP(x, x.request.WithContext(ctx))
+	proxy.ServeHTTP(x, x.request.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	return again
 }
 

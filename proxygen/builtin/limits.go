@@ -8,8 +8,8 @@ import (
 // limits bound what one client or one site can make us keep. There is no limit on the length in time of a body: an upload
 // over a slow line may take a day, as long as it moves. How many may do so is bounded.
 type limits struct {
-	header         int           // bytes of a request's header
-	responseHeader int64         // bytes of a container's response header
+	header         int           // bytes of a request's header; in short lines each takes ten in memory
+	responseHeader int64         // bytes of a container's response header, and lineCost for each line
 	readHeader     time.Duration // for a TLS handshake, and for a request's header
 	keepAlive      time.Duration // between two requests of a connection
 	silence        time.Duration // without a byte moving, in a body or before the answer of a container
@@ -33,7 +33,7 @@ type limits struct {
 }
 
 var defaults = limits{
-	header:         64 << 10,
+	header:         32 << 10,
 	responseHeader: 256 << 10,
 	readHeader:     10 * time.Second,
 	keepAlive:      2 * time.Minute,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -13,10 +12,7 @@ import (
 	"time"
 )
 
-var (
-	errLongHeader = errors.New("the header of the container's answer is too long")
-	errSwitched   = errors.New("the container switched to a protocol that nobody asked for")
-)
+var errSwitched = errors.New("the container switched to a protocol that nobody asked for")
 
 // line is a connection to a container. One request at a time is on it, and nothing of it is shared but the way to close it.
 type line struct {
@@ -25,12 +21,12 @@ type line struct {
 	conn    net.Conn
 	raw     syscall.RawConn // nil: such a connection is not kept
 	in      *bufio.Reader   // of Read
-	left    int64           // bytes that it may still say; a header is bounded
-	armed   time.Time       // when its deadline was last set
-	freed   time.Time       // when it came back
-	unwatch func() bool     // stops the watch on the request's context
-	dry     func()          // is called before a wait for the body; may be nil
-	cut     func()          // closes it; a deadline would not do, as others set it too
+	header  allowance
+	armed   time.Time   // when its deadline was last set
+	freed   time.Time   // when it came back
+	unwatch func() bool // stops the watch on the request's context
+	dry     func()      // is called before a wait for the body; may be nil
+	cut     func()      // closes it; a deadline would not do, as others set it too
 
 	// Of a Read under way: what try is called with, and what came of it.
 	buf  []byte
@@ -54,7 +50,7 @@ func (l *lines) newLine(to farEnd, conn net.Conn) *line {
 
 // ask sends a request's text and reads the header of its answer. answers reports whether anything of one came.
 func (c *line) ask(ctx context.Context, r *http.Request, text []byte) (a *answer, answers bool, err error) {
-	c.left = c.lines.limits.responseHeader
+	c.header.set(c.lines.limits.responseHeader)
 	c.arm()
 	c.unwatch = context.AfterFunc(ctx, c.cut)
 	if _, err = c.conn.Write(text); err == nil {
@@ -84,7 +80,7 @@ func (c *line) hear(r *http.Request) (*answer, error) {
 		case res.StatusCode < 200:
 			continue
 		}
-		c.left = math.MaxInt64
+		c.header.set(unbounded)
 		a := &answer{Response: res, line: c}
 		if res.Body == http.NoBody {
 			a.end(true)
@@ -128,11 +124,11 @@ func (c *line) arm() {
 
 // Read is for in.
 func (c *line) Read(b []byte) (int, error) {
-	if c.left <= 0 {
+	if c.header.spent() {
 		return 0, errLongHeader
 	}
-	n, err := c.read(b[:min(int64(len(b)), c.left)])
-	c.left -= int64(n)
+	n, err := c.read(b)
+	c.header.spend(b[:n])
 	return n, err
 }
 

@@ -475,6 +475,27 @@ func TestEndlessHints(t *testing.T) {
 	w.get("http://blog.test/").want(t, 502, "")
 }
 
+// TestHeaderOfManyLines takes many times the memory that its bytes take: it ends with the limit on headers, however it was asked
+// for. On a connection that is kept each answer has an allowance of its own, and no body counts.
+func TestHeaderOfManyLines(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	body := strings.Repeat("\n", 10_000)
+	w.containerAt(talker(t, func(c net.Conn, r *http.Request, _ int) bool {
+		var lines strings.Builder
+		for i := range len(r.URL.RawQuery) {
+			fmt.Fprintf(&lines, "%x:\n", i)
+		}
+		return wrote(c, fmt.Sprintf("HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s", lines.String(), len(body), body))
+	}))
+	for _, method := range []string{"GET", "OPTIONS"} {
+		for range 8 {
+			w.do(method, "http://blog.test/?"+strings.Repeat("x", 400)).want(t, 200, body)
+		}
+		w.do(method, "http://blog.test/?"+strings.Repeat("x", 3000)).want(t, 502, "")
+	}
+}
+
 // TestUnaskedSwitch of protocols is no answer.
 func TestUnaskedSwitch(t *testing.T) {
 	t.Parallel()
