@@ -187,7 +187,9 @@ func (s *stage) removeContainers() {
 		output("docker", "network", "rm", id)
 	}
 	sum := sha256.Sum256([]byte(s.path("data")))
-	output("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4]))
+	for _, family := range []string{"inet", "bridge"} {
+		output("nft", "delete", "table", family, "nuage_"+hex.EncodeToString(sum[:4]))
+	}
 }
 
 func command(name string, args ...string) error {

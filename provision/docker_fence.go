@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -18,14 +19,16 @@ import (
 	"time"
 )
 
-// fence keeps sites from all that is not the internet, by a table of nftables that is ours alone: the engine's rules and
-// those of the host stay as they are, and whatever they let through, ours can still refuse. The table is replaced whole, in
-// one transaction, so it may be renewed at any time. It stays when the gateway stops, for the sites do not.
+// fence keeps sites from all that is not the internet, and the addresses of sites from all that is no site, by two tables of
+// nftables that are ours alone: the engine's rules and those of the host stay as they are, and whatever they let through,
+// ours can still refuse. A table is replaced whole, in one transaction, so it may be renewed at any time. It stays when the
+// gateway stops, for the sites do not.
 type fence struct {
-	mu      sync.Mutex
-	begun   bool                        // the rules were set once
-	problem string                      // why they do not stand
-	proxies map[string][]netip.AddrPort // of groups
+	mu       sync.Mutex
+	begun    bool                        // the rules were set once
+	problems []string                    // why they do not stand
+	proxies  map[string][]netip.AddrPort // of groups
+	ranges   map[netip.Prefix]siteRange  // of all networks that there were since the start: one that is gone may be somebody else's
 }
 
 // wall is one network of ours on this host.
@@ -35,6 +38,9 @@ type wall struct {
 	proxy    []netip.AddrPort // may be reached all the same
 }
 
+// siteRange is what of a network is for sites: its addresses but the host's own and those that the engine hands out.
+type siteRange struct{ subnet, dynamic, gateway netip.Prefix }
+
 // renewTime bounds the program that sets the rules.
 const renewTime = 10 * time.Second
 
@@ -43,6 +49,9 @@ func (d *Docker) renew(ctx context.Context) {
 	d.fence.mu.Lock()
 	defer d.fence.mu.Unlock()
 	d.fence.proxies = map[string][]netip.AddrPort{}
+	if d.fence.ranges == nil {
+		d.fence.ranges = map[netip.Prefix]siteRange{}
+	}
 	for _, g := range d.Groups {
 		d.fence.proxies[g.Name] = resolve(ctx, g.HTTPProxy)
 	}
@@ -51,14 +60,23 @@ func (d *Docker) renew(ctx context.Context) {
 		return // the engine is away, which others tell
 	}
 	d.fence.begun = true
-	if err := d.setRules(ctx, rules(d.tableName(), walls, d.WebPorts)); err != nil {
-		if problem := fmt.Sprintf("sites can reach the services of this host: %v", err); problem != d.fence.problem {
-			d.fence.problem = problem
+	ranges := slices.SortedFunc(maps.Values(d.fence.ranges), func(a, b siteRange) int { return a.subnet.Compare(b.subnet) })
+	before := d.fence.problems
+	d.fence.problems = nil
+	for _, table := range []struct{ rules, without string }{
+		{rules(d.tableName(), walls, ranges, d.WebPorts), "sites can reach the services of this host"},
+		{bridgeRules(d.tableName(), ranges), "a container that is of no site can take the address of one"},
+	} {
+		err := d.setRules(ctx, table.rules)
+		if err == nil {
+			continue
+		}
+		problem := fmt.Sprintf("%s: %v", table.without, err)
+		d.fence.problems = append(d.fence.problems, problem)
+		if !slices.Contains(before, problem) {
 			d.Log.Warn(problem, "hint", "run as root, or with CAP_NET_ADMIN, on a host with nftables")
 		}
-		return
 	}
-	d.fence.problem = ""
 }
 
 // firstFence sets the rules before the first site of this process starts: after a reboot there are none.
@@ -97,13 +115,10 @@ func (d *Docker) Warnings() (all []string) {
 	d.networks.mu.Unlock()
 	d.fence.mu.Lock()
 	defer d.fence.mu.Unlock()
-	if d.fence.problem != "" {
-		all = append(all, d.fence.problem)
-	}
-	return all
+	return append(all, d.fence.problems...)
 }
 
-// walls are the networks of this gateway, as they are now.
+// walls are the networks of this gateway, as they are now. Their ranges are remembered.
 func (d *Docker) walls(ctx context.Context) (walls []wall, err error) {
 	found, err := d.ourNetworks(ctx)
 	if err != nil {
@@ -114,8 +129,13 @@ func (d *Docker) walls(ctx context.Context) (walls []wall, err error) {
 		if g, ok := d.group(n.Labels[labelGroup]); ok {
 			w.internet, w.proxy = !g.NoInternet, d.fence.proxies[g.Name]
 		}
-		if n.Driver == "bridge" {
-			walls = append(walls, w)
+		if n.Driver != "bridge" {
+			continue
+		}
+		walls = append(walls, w)
+		if subnet, gateway := subnetOf(n); subnet.IsValid() {
+			maps.DeleteFunc(d.fence.ranges, func(p netip.Prefix, _ siteRange) bool { return p.Overlaps(subnet) })
+			d.fence.ranges[subnet] = siteRange{subnet, rangeOf(n), netip.PrefixFrom(gateway, 32)}
 		}
 	}
 	slices.SortFunc(walls, func(a, b wall) int { return strings.Compare(a.bridge, b.bridge) })
@@ -158,10 +178,19 @@ func resolve(ctx context.Context, proxy string) (at []netip.AddrPort) {
 
 // rules is the table as nft reads it. Answers to the gateway's own connections are established; what a site begins itself
 // may go to the web ports of the gateway, where other sites are found as by anybody, and out of the host, but not to
-// this host, to another network of ours, or to link-local addresses, where clouds keep their secrets.
-func rules(table string, walls []wall, web []int) string {
+// this host, to another network of ours, or to link-local addresses, where clouds keep their secrets. And what is for a site
+// goes to a bridge: where its network is gone, it would go wherever the host's routes lead.
+func rules(table string, walls []wall, ranges []siteRange, web []int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table inet %s\ndelete table inet %s\n", table, table)
+	if len(ranges) == 0 {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "table inet %s {\n\tchain output {\n\t\ttype filter hook output priority filter - 10; policy accept;\n", table)
+	for _, r := range ranges {
+		fmt.Fprintf(&b, "\t\t%s oifname != \"br-*\" reject\n", r.match("ip daddr"))
+	}
+	b.WriteString("\t}\n}\n")
 	if len(walls) == 0 {
 		return b.String()
 	}
@@ -196,6 +225,34 @@ func rules(table string, walls []wall, web []int) string {
 		forward = append(forward, "iifname { "+strings.Join(shut, ", ")+" } reject")
 	}
 	chain("forward", forward...)
+	b.WriteString("}\n")
+	return b.String()
+}
+
+// match is how nft says that an address is one for sites.
+func (r siteRange) match(field string) string {
+	return fmt.Sprintf("%s %s %s != { %s, %s }", field, r.subnet, field, r.gateway, r.dynamic)
+}
+
+// bridgeRules is the table of the bridges: what this host says to the address of a site, it says to the container of a site
+// or to nobody, whoever sends it (the gateway, nginx, Caddy), and whatever became of the site meanwhile. Nor does the host
+// learn from anybody else who is at that address, so that it need not forget it again.
+func bridgeRules(table string, ranges []siteRange) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table bridge %s\ndelete table bridge %s\n", table, table)
+	if len(ranges) == 0 {
+		return b.String()
+	}
+	fmt.Fprintf(&b, "table bridge %s {\n", table)
+	chain := func(hook, address, mac string) {
+		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority filter - 10; policy accept;\n", hook, hook)
+		for _, r := range ranges {
+			fmt.Fprintf(&b, "\t\t%s %s & ff:ff:00:00:00:00 != %s:00:00:00:00 drop\n", r.match(address), mac, macBegins)
+		}
+		b.WriteString("\t}\n")
+	}
+	chain("output", "ip daddr", "ether daddr")
+	chain("prerouting", "arp saddr ip", "arp saddr ether")
 	b.WriteString("}\n")
 	return b.String()
 }

@@ -33,6 +33,7 @@ type networks struct {
 // place is where a site's container is put.
 type place struct {
 	id      string
+	name    string
 	gateway netip.Addr
 }
 
@@ -92,10 +93,10 @@ func (d *Docker) findNetwork(ctx context.Context, s cloud.Spec, found []network.
 		have, gateway := subnetOf(n)
 		switch {
 		case have == subnet.Prefix && made(s.Group, n):
-			return place{n.ID, gateway}, nil
+			return place{n.ID, n.Name, gateway}, nil
 		case isSubnet(s.Group, have) && made(s.Group, n), !have.Overlaps(subnet.Prefix), d.removeNetwork(ctx, n.ID):
 		case made(s.Group, n) && have.Contains(s.Address) && gateway != s.Address && !rangeOf(n).Contains(s.Address):
-			p = place{n.ID, gateway}
+			p = place{n.ID, n.Name, gateway}
 		case d.leaves(ctx, s.ID, n.ID):
 		default:
 			return p, cloud.Errorf(cloud.Unavailable, "the network %s of group %q is still its old one, because sites run in it", have, s.Group.Name).
@@ -132,7 +133,8 @@ func (d *Docker) removeNetwork(ctx context.Context, id string) bool {
 
 func (d *Docker) makeNetwork(ctx context.Context, g cloud.Group, s cloud.Subnet) (place, error) {
 	driver, options := driver(g)
-	made, err := d.api.NetworkCreate(ctx, d.networkName(g.Name, s), client.NetworkCreateOptions{
+	name := d.networkName(g.Name, s)
+	made, err := d.api.NetworkCreate(ctx, name, client.NetworkCreateOptions{
 		Driver: driver,
 		IPAM: &network.IPAM{Driver: "default", Config: []network.IPAMConfig{{
 			Subnet: s.Prefix, IPRange: s.Dynamic(), Gateway: s.Gateway(),
@@ -151,7 +153,7 @@ func (d *Docker) makeNetwork(ctx context.Context, g cloud.Group, s cloud.Subnet)
 		return place{}, err
 	}
 	d.renew(ctx)
-	return place{made.ID, s.Gateway()}, nil
+	return place{made.ID, name, s.Gateway()}, nil
 }
 
 // Tidy implements cloud.Engine: it removes the networks that no container of ours is made for, and those of another config

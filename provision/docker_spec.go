@@ -43,6 +43,10 @@ func containerName(id string) string { return "nuage-" + id }
 func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
 	user := fmt.Sprintf("%d:%d", s.UID, s.UID)
 	grace := int(d.Grace.Seconds())
+	end := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address}}
+	if s.Group.Parent == "" {
+		end.MacAddress = mac(s.Address)
+	}
 	c := client.ContainerCreateOptions{
 		Name: containerName(s.ID),
 		Config: &container.Config{
@@ -55,10 +59,8 @@ func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
 				labelData: d.Data, labelSite: s.ID, labelName: s.Name, labelAddress: s.Address.String(), labelHome: inode(s.Home),
 			},
 		},
-		HostConfig: d.hardening(s, at.id),
-		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
-			at.id: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address}},
-		}},
+		HostConfig:       d.hardening(s, at.name),
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{at.id: end}},
 	}
 	if proxy := s.Group.HTTPProxy; proxy != "" {
 		for _, name := range []string{"http_proxy", "https_proxy", "HTTPS_PROXY"} { // HTTP_PROXY would be a header's, to CGI
@@ -89,11 +91,11 @@ func (d *Docker) cpus(ctx context.Context, want float64) float64 {
 	return min(want, float64(d.cores.Load()))
 }
 
-func (d *Docker) hardening(s cloud.Spec, netID string) *container.HostConfig {
+func (d *Docker) hardening(s cloud.Spec, netName string) *container.HostConfig {
 	init := true
 	pids := d.Pids
 	return &container.HostConfig{
-		NetworkMode:    container.NetworkMode(netID),
+		NetworkMode:    container.NetworkMode(netName), // by its name: by an id, engines of before API 1.44 give no MAC
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		Init:           &init, // reaps what sessions leave behind
 		CapDrop:        []string{"ALL"},

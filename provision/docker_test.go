@@ -87,7 +87,9 @@ func (l *lab) sweep(t *testing.T) {
 		_, _ = l.api.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true})
 	}
 	sum := sha256.Sum256([]byte(l.data))
-	_ = exec.Command("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4])).Run() // it may have made none
+	for _, family := range []string{"inet", "bridge"} {
+		_ = exec.Command("nft", "delete", "table", family, "nuage_"+hex.EncodeToString(sum[:4])).Run() // it may have made none
+	}
 	networks, err := l.api.NetworkList(ctx, client.NetworkListOptions{Filters: ours})
 	if err != nil {
 		t.Error(err)

@@ -82,7 +82,7 @@ func (d *Docker) lift(ctx context.Context, s cloud.Spec, may func(image string) 
 
 // first makes the container of a site that has none.
 func (s start) first(ctx context.Context) error {
-	id, err := s.create(ctx, s.want)
+	id, err := s.create(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s start) again(ctx context.Context, have *container.InspectResponse, same 
 	if err := s.aside(ctx, have); err != nil {
 		return err
 	}
-	id, err := s.create(ctx, s.want)
+	id, err := s.create(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,12 +141,19 @@ func (d *Docker) imageID(ctx context.Context, image string) string {
 	return i.ID
 }
 
-func (d *Docker) create(ctx context.Context, want client.ContainerCreateOptions) (string, error) {
-	made, err := d.api.ContainerCreate(ctx, want)
+// create makes the container. Nobody else is at its address: that of before stands aside.
+func (s start) create(ctx context.Context) (id string, err error) {
+	id, err = s.createContainer(ctx, s.want)
 	if errdefs.IsNotFound(err) && strings.Contains(err.Error(), "image") {
-		return "", noImage(want.Config.Image).Because(err)
+		return "", noImage(s.want.Config.Image).Because(err)
 	}
-	return made.ID, d.explain(err)
+	if err != nil {
+		return "", s.explain(err)
+	}
+	if err := forgetNeighbour(bridge(s.at.id), s.spec.Address); err != nil { // it is no bridge, or none of this host
+		s.Log.Debug("neighbour not forgotten", "site", s.spec.Name, "err", err)
+	}
+	return id, nil
 }
 
 func noImage(image string) *cloud.Error {

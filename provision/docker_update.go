@@ -120,7 +120,7 @@ func (s start) update(ctx context.Context, have *container.InspectResponse, same
 
 // try brings up a container of the new image. why is what that failed by.
 func (s start) try(ctx context.Context) (why string, err error) {
-	id, err := s.create(ctx, s.want)
+	id, err := s.create(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -196,7 +196,7 @@ func TestNoFence(t *testing.T) {
 	t.Setenv("PATH", "/nowhere")
 	l := newLab(t)
 	l.tidy(t)
-	if w := l.Warnings(); len(w) != 1 || !strings.Contains(w[0], "services of this host") {
+	if w := l.Warnings(); len(w) != 2 || !strings.Contains(w[0], "services of this host") || !strings.Contains(w[1], "address of one") {
 		t.Errorf("warnings %q", w)
 	}
 }

@@ -237,7 +237,9 @@ func (s *stage) clean() {
 		fmt.Fprintln(os.Stderr, "density: left behind:", strings.Join(left, " "))
 	}
 	sum := sha256.Sum256([]byte(s.dir + "/data"))
-	_ = exec.Command("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4])).Run()
+	for _, family := range []string{"inet", "bridge"} {
+		_ = exec.Command("nft", "delete", "table", family, "nuage_"+hex.EncodeToString(sum[:4])).Run()
+	}
 	_ = os.RemoveAll(s.dir)
 }
 

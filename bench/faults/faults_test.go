@@ -48,7 +48,9 @@ func TestAFewKills(t *testing.T) {
 					t.Error(err)
 				}
 				sum := sha256.Sum256([]byte(s.data))
-				_ = exec.Command("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4])).Run() // it may have made none
+				for _, family := range []string{"inet", "bridge"} { // it may have made none
+					_ = exec.Command("nft", "delete", "table", family, "nuage_"+hex.EncodeToString(sum[:4])).Run()
+				}
 			})
 			if err := p.killMany(s, c.kills); err != nil {
 				s.log.show()

@@ -160,7 +160,9 @@ func (g *gatewayUnderTest) clean() {
 		g.school.Close()
 	}
 	sum := sha256.Sum256([]byte(g.path("data")))
-	exec.Command("nft", "delete", "table", "inet", "nuage_"+hex.EncodeToString(sum[:4])).Run() // where the engine made one
+	for _, family := range []string{"inet", "bridge"} { // where the engine made one
+		exec.Command("nft", "delete", "table", family, "nuage_"+hex.EncodeToString(sum[:4])).Run()
+	}
 	label := "label=nuage.data=" + g.path("data")
 	for _, kind := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}} {
 		out, err := exec.Command("docker", append(kind, "--filter", label)...).Output()
