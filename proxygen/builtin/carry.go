@@ -12,7 +12,7 @@ import (
 
 // carry passes a plain request on to its container and the answer back: what httputil.ReverseProxy does for all others.
 func (p *Proxy) carry(x *exchange, to held) (again bool) {
-	a, err := p.lines.ask(x.request.Context(), farEnd{to.route.SiteID, to.at, to.run}, outgoing(x))
+	a, err := p.lines.ask(x.request.Context(), to.end(), outgoing(x))
 	if err != nil {
 		return p.unanswered(x, to, err)
 	}

@@ -36,7 +36,7 @@ func newTransport(l limits, dial dialing) *http.Transport {
 		// Never a proxy of the environment: an HTTP_PROXY set for the host would be sent every request that
 		// is meant for a container, and it knows no container.
 		Proxy:       nil,
-		DialContext: ofRun(dial),
+		DialContext: counting(dial),
 		// Else a compressed answer would arrive unpacked.
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    l.containerKept,
@@ -47,23 +47,47 @@ func newTransport(l limits, dial dialing) *http.Transport {
 	}
 }
 
-// What is kept open to a container must serve no later one at its address: that would meet a request there with a reset. So
-// the host by which a transport knows a connection begins with the number of the run.
-const runMark = "-run."
-
-func withRun(at netip.AddrPort, run uint64) string {
-	if !at.Addr().Is4() { // no site has another; its brackets bear no more
-		return at.String()
-	}
-	return strconv.FormatUint(run, 10) + runMark + at.String()
+// farEnd is where a connection leads: to one run of one site's container. The address may be another's tomorrow.
+type farEnd struct {
+	site string
+	at   netip.AddrPort
+	run  uint64
 }
 
-// ofRun dials the address that withRun was given, for a transport.
-func ofRun(dial dialing) dialing {
+// What is kept open to a container must serve no later one at its address: that would meet a request there with a reset. So
+// the host by which a transport knows a connection begins with the number of the run and the site.
+const runMark = "-run."
+
+func (f farEnd) String() string {
+	if !f.at.Addr().Is4() { // no site has another; its brackets bear no more
+		return f.at.String()
+	}
+	return strconv.FormatUint(f.run, 10) + "." + f.site + runMark + f.at.String()
+}
+
+// ofRun dials far ends. A connection counts only if the run still goes on once it is made: while it was, the site may have been
+// deleted and its address given to the next.
+func ofRun(dial dialing, runOf func(site string) uint64) dialing {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if _, at, marked := strings.Cut(address, runMark); marked {
-			address = at
+		mark, at, marked := strings.Cut(address, runMark)
+		if !marked {
+			return dial(ctx, network, address)
 		}
+		conn, err := dial(ctx, network, at)
+		if err != nil {
+			return nil, err
+		}
+		if run, site, _ := strings.Cut(mark, "."); strconv.FormatUint(runOf(site), 10) != run {
+			conn.Close()
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errStopping}
+		}
+		return conn, nil
+	}
+}
+
+// counting bounds the headers of the answers that a transport gets.
+func counting(dial dialing) dialing {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
 		if err != nil {
 			return nil, err
@@ -149,13 +173,15 @@ type held struct {
 	answered func() // to be called once it has said something
 }
 
+func (h held) end() farEnd { return farEnd{h.route.SiteID, h.at, h.run} }
+
 // reverse passes on what is no plain request: one with a body, or one that becomes a WebSocket.
 func (p *Proxy) reverse(x *exchange, to held) (again bool) {
 	ctx, cancel := context.WithCancelCause(x.request.Context())
 	defer cancel(nil)
 	trace, heard := bounding(p.responseHeader)
 	proxy := httputil.ReverseProxy{
-		Rewrite:       func(r *httputil.ProxyRequest) { rewrite(r, withRun(to.at, to.run), x.id) },
+		Rewrite:       func(r *httputil.ProxyRequest) { rewrite(r, to.end().String(), x.id) },
 		Transport:     p.transport,
 		FlushInterval: flushAfter,
 		BufferPool:    p.buffers,

@@ -21,10 +21,6 @@ func (p *Proxy) Shorten(silence, readHeader, linger, drain time.Duration) {
 	p.dialBy(dialer(p.limits, nil))
 }
 
-func (p *Proxy) dialBy(dial dialing) {
-	p.transport, p.lines = newTransport(p.limits, dial), newLines(&p.limits, dial)
-}
-
 func (p *Proxy) Impatient(wakePage, wake time.Duration) { p.wakePage, p.wake = wakePage, wake }
 
 func (p *Proxy) Wakes(limit int, robots ...string) { p.wakes, p.robots = limit, robots }

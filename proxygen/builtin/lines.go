@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -23,13 +22,6 @@ type lines struct {
 	mu       sync.Mutex
 	kept     map[farEnd][]*line // who came back last is last
 	sweeping bool
-}
-
-// farEnd is where a line leads: to one run of one site's container. The address may be another's tomorrow.
-type farEnd struct {
-	site string
-	at   netip.AddrPort
-	run  uint64
 }
 
 func newLines(l *limits, dial dialing) *lines {
@@ -52,7 +44,7 @@ func (l *lines) ask(ctx context.Context, to farEnd, r *http.Request) (*answer, e
 			return a, err
 		}
 	}
-	conn, err := l.dial(ctx, "tcp", to.at.String())
+	conn, err := l.dial(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, err
 	}

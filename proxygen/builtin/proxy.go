@@ -131,11 +131,15 @@ func New(o Options) *Proxy {
 		robots:    lowered(o.Robots),
 		quicPort:  o.QUICPort,
 	}
-	dial := dialer(p.limits, o.Reach)
-	p.transport, p.lines = newTransport(p.limits, dial), newLines(&p.limits, dial)
+	p.dialBy(dialer(p.limits, o.Reach))
 	p.gate.limits, p.gate.proxies, p.gate.behind = &p.limits, o.Proxies, o.Behind
 	p.routes.Store(&map[string]*cloud.Route{})
 	return p
+}
+
+func (p *Proxy) dialBy(dial dialing) {
+	dial = ofRun(dial, p.sites.RunOf)
+	p.transport, p.lines = newTransport(p.limits, dial), newLines(&p.limits, dial)
 }
 
 // atATime is how many routes are put in the table before requests have their turn.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -95,6 +96,26 @@ func TestNothingSentRegression(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	})
 	w.send("POST", "a=b").want(t, 200, "a=b")
+}
+
+// TestNextAtTheAddress: who was on the way to a site when it was deleted does not meet the next site at its address.
+func TestNextAtTheAddress(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"GET", "POST"} {
+		w := newWorld(t)
+		w.container(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "the site's own") })
+		next := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, "another's") }))
+		t.Cleanup(next.Close)
+		var dialled atomic.Int32
+		w.proxy.DialWith(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dialled.Add(1) == 1 {
+				w.sites.stop()
+				addr = next.Listener.Addr().String()
+			}
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		})
+		w.send(method, "").want(t, 200, "the site's own")
+	}
 }
 
 // TestStoppedEachTime: who is sent away each time is told to come again.
