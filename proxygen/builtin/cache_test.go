@@ -103,7 +103,8 @@ func TestCacheIsBounded(t *testing.T) {
 	if n := w.proxy.Kept(); n < 1 || n > 5 {
 		t.Errorf("%d files of 10 KiB are kept in 100 KiB", n)
 	}
-	young := newWorld(t)
+	now := time.Now() // stands still, for a file is young only for a while
+	young := newWorld(t, func(p *builtin.Proxy) { p.Clock(func() time.Time { return now }) })
 	young.static(map[string]string{"a.txt": "young"})
 	young.get("http://page.test/a.txt").want(t, 200, "young")
 	if young.proxy.Kept() != 0 {

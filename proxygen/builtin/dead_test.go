@@ -106,12 +106,12 @@ func TestAbortedAnswerStaysBroken(t *testing.T) {
 
 func TestSilentContainers(t *testing.T) {
 	t.Parallel()
-	short := func(p *builtin.Proxy) { p.Shorten(time.Second, time.Minute, time.Second, time.Second) }
+	short := func(p *builtin.Proxy) { p.Shorten(3*time.Second, time.Minute, time.Second, time.Second) }
 	hang := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
 	w := newWorld(t, short)
 	w.containerAt(proxygentest.Speaks(t, hang))
-	w.get("http://blog.test/").want(t, 504, "has not answered for 1s")
+	w.get("http://blog.test/").want(t, 504, "has not answered for 3s")
 
 	w = newWorld(t, short)
 	w.containerAt(proxygentest.Speaks(t, func(c net.Conn) {

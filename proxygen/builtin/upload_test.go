@@ -250,13 +250,13 @@ func TestEarlyAnswer(t *testing.T) {
 func TestStalledUpload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(p *builtin.Proxy) {
-		p.Shorten(time.Second, time.Minute, 100*time.Millisecond, time.Second)
+		p.Shorten(3*time.Second, time.Minute, 100*time.Millisecond, time.Second)
 	})
 	w.container(show)
 	all := w.exchangeRaw("POST / HTTP/1.1\r\nHost: blog.test\r\nContent-Length: 1000\r\n\r\nfirst")
 	if len(all) != 1 {
 		t.Fatalf("%d answers", len(all))
 	}
-	all[0].want(t, 408, "No byte of the request arrived for 1s")
+	all[0].want(t, 408, "No byte of the request arrived for 3s")
 	eventually(t, "released", func() bool { return w.sites.holding() == 0 })
 }
