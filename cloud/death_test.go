@@ -2,35 +2,37 @@ package cloud_test
 
 import (
 	"context"
-	"net/netip"
-	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"plil.net/nuage/cloud"
+	"plil.net/nuage/provision/fake"
 )
 
-// runLooked runs a Cloud, and returns once Reconcile has looked at the engine, whose events come by then; or twice.
-func (w *world) runLooked(c live, times int) {
-	w.t.Helper()
-	gone := w.orphan("first")
-	run(w.t, c)
-	if gone(); times > 1 {
-		w.orphan("second")()
-	}
+// looked is an engine that counts how often it has seen to it that a site is up.
+type looked struct {
+	*fake.Engine
+	ups atomic.Int32
 }
 
-// orphan makes a container of no site, and gone waits until it is removed.
-func (w *world) orphan(orphan string) (gone func()) {
+func (l *looked) Up(ctx context.Context, s cloud.Spec) error {
+	defer l.ups.Add(1)
+	return l.Engine.Up(ctx, s)
+}
+
+// runLooked is a Cloud that runs, with one site. Reconcile has seen that twice, and comes again in minutes only: what happens
+// now the engine's events tell.
+func (w *world) runLooked(healAfter time.Duration) (c live, alice cloud.Who, s cloud.Site) {
 	w.t.Helper()
-	if err := w.engine.Up(context.Background(), cloud.Spec{ID: orphan, Name: orphan, UID: 1, Home: w.t.TempDir(), Root: "www",
-		Group: cloud.Group{Name: "students", Network: w.network}, Address: netip.AddrFrom4([4]byte{127, 70, w.network.Addr().As4()[2], 99})}); err != nil {
-		w.t.Fatal(err)
-	}
-	return func() {
-		w.t.Helper()
-		soon(w.t, orphan+" is removed", func() bool { return !strings.Contains(w.rests(), "container "+orphan) })
-	}
+	engine := &looked{Engine: w.engine}
+	c = w.openWith(nil, func(o *cloud.Options) { o.Engine, o.HealAfter = engine, healAfter })
+	alice = w.person(c, "alice")
+	s = w.site(c, alice, "blog", cloud.PHP)
+	made := engine.ups.Load()
+	run(w.t, c)
+	soon(w.t, "both looks are over", func() bool { return engine.ups.Load() == made+2 })
+	return c, alice, s
 }
 
 // TestARestartThatFailsIsTriedAgainRegression: a site died, and its container was killed once more while it was being started.
@@ -38,10 +40,7 @@ func (w *world) orphan(orphan string) (gone func()) {
 func TestARestartThatFailsIsTriedAgainRegression(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	c := w.openWith(nil, func(o *cloud.Options) { o.HealAfter = 200 * time.Millisecond })
-	alice := w.person(c, "alice")
-	s := w.site(c, alice, "blog", cloud.PHP)
-	w.runLooked(c, 2) // the third look comes in minutes
+	c, alice, s := w.runLooked(200 * time.Millisecond)
 	w.engine.FailUp(cloud.Errorf(cloud.Unavailable, "its web server ended with status 137"))
 	w.engine.Die(s.ID)
 	soon(t, "its restart has failed", func() bool { return c.state(t, alice, "blog") == cloud.Failed })
@@ -54,10 +53,7 @@ func TestRestartsThatFailAreGivenUp(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	w := newWorld(t)
-	c := w.openWith(nil, func(o *cloud.Options) { o.HealAfter = 2 * time.Millisecond })
-	alice := w.person(c, "alice")
-	s := w.site(c, alice, "blog", cloud.PHP)
-	w.runLooked(c, 1)
+	c, alice, s := w.runLooked(2 * time.Millisecond)
 	w.engine.FailUp(cloud.Errorf(cloud.Unavailable, "it exits at once"))
 	w.engine.Die(s.ID)
 	soon(t, "it is given up", func() bool {

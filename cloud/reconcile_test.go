@@ -84,7 +84,7 @@ func TestWhatTheEngineMakesLateIsRemovedRegression(t *testing.T) {
 		}
 	}
 	orphan("early", 98)
-	run(t, w.openWith(nil, func(o *cloud.Options) { o.HealAfter = 300 * time.Millisecond }))
+	run(t, w.openWith(nil, func(o *cloud.Options) { o.HealAfter = time.Second })) // so the next look is in ten
 	soon(t, "the first look is over", func() bool { return w.rests() == "" })
 	orphan("late", 99)
 	soon(t, "what came late is gone", func() bool { return w.rests() == "" })

@@ -149,7 +149,7 @@ func TestSitesWakeAFewAtATime(t *testing.T) {
 	for _, s := range sites {
 		c.asleep(t, alice, s.Name)
 	}
-	w.engine.SlowUp(500 * time.Millisecond)
+	w.engine.SlowUp(time.Second) // so that the last wakes long after one was made
 	var visitors sync.WaitGroup
 	for _, s := range sites {
 		visitors.Go(func() {
