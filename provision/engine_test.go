@@ -214,7 +214,7 @@ func TestNetworkChange(t *testing.T) {
 func TestSiteThatDoesNotComeUp(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	d := l.engine(t, provision.DockerOptions{Data: l.data, Ready: time.Second})
+	d := l.engine(t, provision.DockerOptions{Data: l.data, Ready: 5 * time.Second})
 
 	ends := l.spec(t, "ends.plil.net")
 	ends.Root = `no"root` // breaks the configuration of its web server
@@ -225,7 +225,7 @@ func TestSiteThatDoesNotComeUp(t *testing.T) {
 	sleeps := l.spec(t, "sleeps.plil.net")
 	sleeps.Image = l.image(t, `echo my last words; exec sleep 1000`)
 	err = d.Up(t.Context(), sleeps)
-	wantUnavailable(t, err, "did not answer on port 8080 within 1s")
+	wantUnavailable(t, err, "did not answer on port 8080 within 5s")
 	wantUnavailable(t, err, "my last words")
 
 	all, err := l.List(t.Context())
