@@ -2,6 +2,7 @@ package home
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"os"
 	"slices"
@@ -16,6 +17,7 @@ import (
 // write to one on and on, where counting its home would not find it. Each is counted once, and none that was seen before.
 // It takes root to look into the programs of others; what cannot be looked into is passed over.
 func held(ctx context.Context, pids []string, disk uint64, seen map[inode]bool) (bytes int64) {
+	looked := map[string]bool{}
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return bytes
@@ -25,7 +27,7 @@ func held(ctx context.Context, pids []string, disk uint64, seen map[inode]bool) 
 			bytes += heldOpen("/proc/"+thread+"/fd", disk, seen)
 			if !mapped { // memory is the same, but the first one may have ended
 				var n int64
-				n, mapped = heldMapped("/proc/"+thread, disk, seen)
+				n, mapped = heldMapped("/proc/"+thread, disk, seen, looked)
 				bytes += n
 			}
 		}
@@ -82,7 +84,8 @@ func heldOpen(dir string, disk uint64, seen map[inode]bool) (bytes int64) {
 		names, err := d.Readdirnames(batch)
 		for _, name := range names {
 			if link := dir + "/" + name; removed(link) {
-				bytes += nameless(link, disk, seen)
+				n, _ := nameless(link, disk, seen)
+				bytes += n
 			}
 		}
 		if err != nil {
@@ -92,8 +95,9 @@ func heldOpen(dir string, disk uint64, seen map[inode]bool) (bytes int64) {
 }
 
 // heldMapped counts in the memory of a thread. any tells that it has some. The lines of maps say at once what map_files says in a
-// link for each, of which a program with many libraries has hundreds.
-func heldMapped(thread string, disk uint64, seen map[inode]bool) (bytes int64, any bool) {
+// link for each, of which a program with many libraries has hundreds. A program may map one file 65,000 times: looked has those that
+// were looked at, as maps names them.
+func heldMapped(thread string, disk uint64, seen map[inode]bool, looked map[string]bool) (size int64, any bool) {
 	f, err := os.Open(thread + "/maps")
 	if err != nil {
 		return 0, false
@@ -101,16 +105,21 @@ func heldMapped(thread string, disk uint64, seen map[inode]bool) (bytes int64, a
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		any = true
-		if line := lines.Text(); strings.HasSuffix(line, deleted) {
-			bytes += nameless(thread+"/map_files/"+mapFile(line), disk, seen)
+		line := lines.Bytes()
+		if !bytes.HasSuffix(line, []byte(deleted)) {
+			continue
+		}
+		f := bytes.SplitN(line, []byte(" "), 6) // addresses, rights, offset, disk, inode, name
+		if file := string(f[3]) + " " + string(f[4]); !looked[file] {
+			n, there := nameless(thread+"/map_files/"+mapFile(string(f[0])), disk, seen)
+			size, looked[file] = size+n, there // one that was unmapped meanwhile may be mapped elsewhere too
 		}
 	}
-	return bytes, any
+	return size, any
 }
 
-// mapFile is the name in map_files of what a line of maps is about: there the addresses have no zeros before them.
-func mapFile(line string) string {
-	addresses, _, _ := strings.Cut(line, " ")
+// mapFile is the name in map_files of what a line of maps begins with: there the addresses have no zeros before them.
+func mapFile(addresses string) string {
 	from, to, _ := strings.Cut(addresses, "-")
 	return strings.TrimLeft(from, "0") + "-" + strings.TrimLeft(to, "0")
 }
@@ -125,16 +134,16 @@ func removed(link string) bool {
 	return err == nil && strings.HasSuffix(target, deleted)
 }
 
-// nameless is what a file takes that one of these links leads to, if it has no name.
-func nameless(link string, disk uint64, seen map[inode]bool) int64 {
+// nameless is what a file takes that one of these links leads to, if it has no name. there tells whether the link is.
+func nameless(link string, disk uint64, seen map[inode]bool) (size int64, there bool) {
 	var st unix.Stat_t
-	if unix.Stat(link, &st) != nil || st.Dev != disk || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return 0
+	if unix.Stat(link, &st) != nil {
+		return 0, false
 	}
 	file := inode{st.Dev, st.Ino}
-	if seen[file] {
-		return 0
+	if st.Dev != disk || st.Nlink != 0 || st.Mode&unix.S_IFMT != unix.S_IFREG || seen[file] {
+		return 0, true
 	}
 	seen[file] = true
-	return max(least, st.Blocks*512)
+	return max(least, st.Blocks*512), true
 }
