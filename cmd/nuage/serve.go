@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"io"
+	stdlog "log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -78,6 +80,7 @@ func (p *program) failed(err error) error {
 
 // serve runs the gateway until ctx ends. Whoever is still at work then gets a grace.
 func (p *program) serve(ctx context.Context, c config) error {
+	stdlog.SetOutput(io.Discard) // where net/http writes what a container says without being asked, as often as that likes
 	log := slog.New(slog.NewTextHandler(p.stderr, nil))
 	plan, err := c.plan(log)
 	if err != nil {
