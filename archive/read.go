@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"plil.net/nuage/cloud"
@@ -123,10 +124,24 @@ func (a *Reader) advance() (err error) {
 	if a.next, err = a.tar.Next(); err != nil {
 		return a.cut(err)
 	}
+	if sparse(a.next) {
+		return broken("%q says that it has %d bytes, which are not in it", a.next.Name, a.next.Size)
+	}
 	if a.next.Name != endEntry {
 		a.seal.header(a.next)
 	}
 	return nil
+}
+
+// sparse reports whether a file has holes in the way of GNU's tar, which a reader is given as so many zeros: a few bytes would fill
+// the disk. Ours are told by extentsRecord, and stay holes.
+func sparse(h *tar.Header) bool {
+	for name := range h.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // cut tells an archive that ends too early, or is no tar, from an error of who writes or reads.
