@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
 
 	"plil.net/nuage/cloud"
 )
@@ -44,7 +45,7 @@ func (d *Docker) bring(ctx context.Context, s cloud.Spec, may func(image string)
 	if !errors.Is(err, cloud.ErrTrouble) || allowed || ctx.Err() != nil { // an update has its own way back
 		return err
 	}
-	d.Log.Warn("the engine refused to start a site; trying once more", "site", s.Name, "err", err, "cause", errors.Unwrap(err))
+	d.Log.Warn("a site was not started, for no fault of its own; trying once more", "site", s.Name, "err", err, "cause", errors.Unwrap(err))
 	return d.lift(ctx, s, ask)
 }
 
@@ -129,7 +130,21 @@ func (s start) wait(ctx context.Context, id string) error {
 	if err != nil || why == "" {
 		return err
 	}
-	return s.failed(ctx, s.spec, why)
+	var trouble error
+	if s.killed(ctx, id) {
+		trouble = cloud.ErrTrouble
+	}
+	return s.failed(ctx, s.spec, why, trouble)
+}
+
+// killed reports whether somebody else stopped or removed the container: that is no fault of the site.
+func (d *Docker) killed(ctx context.Context, id string) bool {
+	k, err := d.api.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
+	if err != nil {
+		return errdefs.IsNotFound(err)
+	}
+	s := k.Container.State
+	return !s.Running && !s.OOMKilled && (s.ExitCode == 128+int(unix.SIGTERM) || s.ExitCode == 128+int(unix.SIGKILL))
 }
 
 // imageID is "" for an image that is not there.
@@ -271,12 +286,12 @@ func listed(items []container.Summary) []cloud.Container {
 	return all
 }
 
-// failed stops a container that did not come up; it stays for its log.
-func (d *Docker) failed(ctx context.Context, s cloud.Spec, why string) error {
+// failed stops a container that did not come up; it stays for its log. trouble may be nil.
+func (d *Docker) failed(ctx context.Context, s cloud.Spec, why string, trouble error) error {
 	words := d.lastWords(ctx, s.ID)
 	if err := d.Down(ctx, s.ID); err != nil {
 		words = errors.Join(words, err)
 	}
 	return cloud.Errorf(cloud.Unavailable, "site %q did not come up: %s", s.Name, why).
-		WithHint("see why: site logs %s", s.Name).Because(fmt.Errorf("last words of the container: %w", words))
+		WithHint("see why: site logs %s", s.Name).Because(errors.Join(trouble, fmt.Errorf("last words of the container: %w", words)))
 }

@@ -19,6 +19,19 @@ import (
 
 // refusing is a way to the daemon on which as many starts of a container are refused as it counts.
 func refusing(t *testing.T, starts *atomic.Int32) (host string) {
+	return between(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if starts.Add(-1) < 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(`{"message":"a bad day"}`))
+	})
+}
+
+// between is a way to the daemon on which starts of a container go through start.
+func between(t *testing.T, start func(w http.ResponseWriter, r *http.Request, next http.Handler)) (host string) {
 	t.Helper()
 	socket := strings.TrimPrefix(client.DefaultDockerHost, "unix://")
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
@@ -31,13 +44,11 @@ func refusing(t *testing.T, starts *atomic.Int32) (host string) {
 		t.Fatal(err)
 	}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/start") && starts.Add(-1) >= 0 {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = w.Write([]byte(`{"message":"a bad day"}`))
+		if !strings.HasSuffix(r.URL.Path, "/start") {
+			proxy.ServeHTTP(w, r)
 			return
 		}
-		proxy.ServeHTTP(w, r)
+		start(w, r, proxy)
 	})}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
@@ -66,5 +77,27 @@ func TestRefusedOnce(t *testing.T) {
 	wantUnavailable(t, d.Up(t.Context(), s), "a bad day")
 	if left := 100 - starts.Load(); left != 2 {
 		t.Errorf("the engine was asked %d times", left)
+	}
+}
+
+// TestKilledAtItsStart: what an admin's "docker restart" meets in the middle of a start comes up all the same.
+func TestKilledAtItsStart(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	s := l.spec(t, "killed.plil.net")
+	provisiontest.Write(t, s, "www/index.html", s.Name)
+	var starts atomic.Int32
+	d := l.engine(t, provision.DockerOptions{Data: l.data, Host: between(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		next.ServeHTTP(w, r)
+		if starts.Add(1) == 1 {
+			_, _ = l.api.ContainerKill(r.Context(), "nuage-"+s.ID, client.ContainerKillOptions{Signal: "KILL"})
+		}
+	})})
+	if err := d.Up(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	shows(t, s)
+	if n := starts.Load(); n != 2 {
+		t.Errorf("started %d times", n)
 	}
 }
