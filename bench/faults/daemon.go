@@ -203,6 +203,16 @@ func (d *daemon) ask(method, path string, into any) error {
 	return json.Unmarshal(text, into)
 }
 
+// remove removes a container, running or not. Where somebody else is at it too the daemon gives up half-way, and is asked again.
+func (d *daemon) remove(id string) (err error) {
+	for end := time.Now().Add(patient / 6); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if _, err = d.docker("rm", "-f", id); err == nil || strings.Contains(err.Error(), "No such container") {
+			return nil
+		}
+	}
+	return err
+}
+
 // docker runs the command-line client on our daemon.
 func (d *daemon) docker(args ...string) (string, error) {
 	out, err := exec.Command("docker", append([]string{"-H", d.host()}, args...)...).CombinedOutput()

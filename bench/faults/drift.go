@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -83,8 +84,10 @@ func (s *stage) move(what string, do func() error) error {
 	time.Sleep(500 * time.Millisecond)
 	began := time.Now()
 	err := do()
-	if err == nil {
-		s.settle(nil)
+	if wrong := len(s.failed); err == nil {
+		if s.settle(nil); len(s.failed) > wrong {
+			fmt.Fprintf(os.Stderr, "… %s after: %s\n", time.Since(began).Round(time.Second), what)
+		}
 	}
 	s.tally.longest(what, time.Since(began))
 	over()
@@ -137,8 +140,7 @@ func (s *stage) bounce(restore, kill bool) error {
 func (s *stage) raze() error {
 	all, err := s.daemon.containers(s.data)
 	for _, k := range all {
-		_, failed := s.daemon.docker("rm", "-f", k.ID)
-		err = errors.Join(err, failed)
+		err = errors.Join(err, s.daemon.remove(k.ID))
 	}
 	networks, failed := s.daemon.networks(s.data)
 	err = errors.Join(err, failed)
@@ -161,8 +163,7 @@ func (s *stage) squatAfterKill() error {
 	s.kill()
 	all, err := s.daemon.containers(s.data)
 	for _, k := range all {
-		_, failed := s.daemon.docker("rm", "-f", k.ID)
-		err = errors.Join(err, failed)
+		err = errors.Join(err, s.daemon.remove(k.ID))
 	}
 	if err != nil {
 		return err
@@ -282,8 +283,7 @@ func (s *stage) squat(network string, addresses []string) (ids []string, err err
 // evict removes them. The sites that they kept from coming up do so by themselves then.
 func (s *stage) evict(ids []string) (err error) {
 	for _, id := range ids {
-		_, failed := s.daemon.docker("rm", "-f", id)
-		err = errors.Join(err, failed)
+		err = errors.Join(err, s.daemon.remove(id))
 	}
 	return err
 }

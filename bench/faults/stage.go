@@ -169,8 +169,7 @@ func (s *stage) clean() error {
 func (s *stage) sweep() error {
 	all, err := s.daemon.containers(s.data)
 	for _, k := range all {
-		_, failed := s.daemon.docker("rm", "-f", k.ID)
-		err = errors.Join(err, failed)
+		err = errors.Join(err, s.daemon.remove(k.ID))
 	}
 	networks, failed := s.daemon.networks(s.data)
 	err = errors.Join(err, failed)
