@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"plil.net/nuage/proxygen"
 	"plil.net/nuage/proxygen/caddy"
@@ -11,7 +12,7 @@ import (
 )
 
 // started is a real Caddy.
-func started(t testing.TB, builtin string) *caddy.Publisher {
+func started(t testing.TB, builtin string, patience time.Duration) *caddy.Publisher {
 	t.Helper()
 	proxygentest.Tool(t, "caddy")
 	dir := t.TempDir()
@@ -19,7 +20,7 @@ func started(t testing.TB, builtin string) *caddy.Publisher {
 	p := caddy.New(caddy.Options{
 		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
 		HTTP: proxygentest.FreePort(t), HTTPS: proxygentest.FreePort(t), Admin: proxygentest.FreePort(t), Body: proxygentest.Body, Builtin: builtin,
-		Patience: proxygen.Patience{Header: proxygentest.ShortTime, Silence: proxygentest.ShortTime},
+		Patience: proxygen.Patience{Header: patience, Silence: patience},
 		Certificate: func(host string) (cert, key string, ok bool) {
 			cert, key, ok = proxygentest.Certificate(host)
 			return filepath.Join(dir, cert), filepath.Join(dir, key), ok

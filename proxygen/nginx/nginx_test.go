@@ -22,13 +22,13 @@ import (
 )
 
 // started is a real nginx whose only sites are the publisher's, with a map of somebody else's before them.
-func started(t testing.TB, builtin string) *nginx.Publisher {
+func started(t testing.TB, builtin string, patience time.Duration) *nginx.Publisher {
 	t.Helper()
 	proxygentest.Tool(t, "nginx")
 	dir, at := t.TempDir(), proxygentest.FreePort(t)
 	proxygentest.Certificates(t, dir)
 	p := nginx.New(nginx.Options{
-		HTTP: at, HTTPS: proxygentest.FreePort(t), Body: proxygentest.Body, Builtin: builtin, Patience: proxygen.Patience{Header: proxygentest.ShortTime, Silence: proxygentest.ShortTime},
+		HTTP: at, HTTPS: proxygentest.FreePort(t), Body: proxygentest.Body, Builtin: builtin, Patience: proxygen.Patience{Header: patience, Silence: patience},
 		Program: "nginx", Config: filepath.Join(dir, "nginx.conf"), File: filepath.Join(dir, "nuage.conf"),
 		Certificate: func(host string) (cert, key string, ok bool) {
 			cert, key, ok = proxygentest.Certificate(host)
@@ -44,7 +44,7 @@ func TestReloads(t *testing.T) {
 	t.Parallel()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }))
 	t.Cleanup(backend.Close)
-	p := started(t, backend.Listener.Addr().String())
+	p := started(t, backend.Listener.Addr().String(), proxygentest.LongTime)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var asking sync.WaitGroup
@@ -111,7 +111,7 @@ func TestManyAtOnce(t *testing.T) {
 	t.Cleanup(backend.Close)
 	builtin := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(builtin.Close)
-	p := started(t, builtin.Listener.Addr().String())
+	p := started(t, builtin.Listener.Addr().String(), proxygentest.LongTime)
 	target := netip.MustParseAddrPort(backend.Listener.Addr().String())
 	var routes []cloud.Route
 	began := time.Now()
@@ -179,7 +179,7 @@ func TestLongNameRegression(t *testing.T) {
 	t.Cleanup(site.Close)
 	builtin := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(builtin.Close)
-	p := started(t, builtin.Listener.Addr().String())
+	p := started(t, builtin.Listener.Addr().String(), proxygentest.LongTime)
 	label := strings.Repeat("a", 63)
 	long := strings.Join([]string{label, label, label, "plil.net"}, ".")
 	proxygentest.Check(t, p.Publish(t.Context(), []cloud.Route{

@@ -21,7 +21,8 @@ import (
 // What a front of the tests is made with.
 const (
 	Body      = 1 << 20
-	ShortTime = 5 * time.Second // a WebSocket is silent while a change is published
+	ShortTime = 5 * time.Second // for those that wait until it is over
+	LongTime  = time.Minute     // a WebSocket is silent while a change is published, on a slow machine too
 )
 
 // container is a web server.
@@ -84,7 +85,7 @@ func BadContainers(t *testing.T, begin Make) {
 		"nonsense": "99 ok",     // nginx
 		"chunks":   "200",       // Caddy ends what was broken off as if it were whole
 	}
-	f := begin(t, sites)
+	f := begin(t, sites, ShortTime)
 	publishAll(t, f, sites)
 	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 	var all sync.WaitGroup
@@ -149,7 +150,7 @@ func Limits(t *testing.T, begin Make) {
 			fmt.Fprint(w, n)
 		}
 	})}
-	f := begin(t, sites)
+	f := begin(t, sites, ShortTime)
 	const host = "limits.plil.net"
 	f.publish(t, sites.Steady(host, "1"))
 	for name, tc := range map[string]struct {
@@ -203,7 +204,7 @@ func Leavers(t *testing.T, begin Make) {
 		<-r.Context().Done()
 		left <- true
 	})}
-	f := begin(t, sites)
+	f := begin(t, sites, LongTime)
 	f.publish(t, sites.Steady("steady.plil.net", "1"), sites.Dozing("dozing.plil.net", "1"))
 	for _, host := range []string{"steady.plil.net", "dozing.plil.net"} {
 		ctx, leave := context.WithCancel(t.Context())
@@ -213,7 +214,7 @@ func Leavers(t *testing.T, begin Make) {
 		}
 		select {
 		case <-left:
-		case <-time.After(ShortTime - time.Second): // before the proxy itself is out of patience
+		case <-time.After(LongTime / 2): // before the proxy itself is out of patience
 			t.Errorf("%s: the container still works for nobody", host)
 		}
 	}

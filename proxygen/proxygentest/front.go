@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"testing"
+	"time"
 
 	"plil.net/nuage/cloud"
 )
@@ -42,8 +43,8 @@ type Front struct {
 }
 
 // Make starts a front for sites, in front of a built-in proxy that serves the same; it takes bodies of Body bytes and has
-// Patience of ShortTime. It ends with the test.
-type Make func(t testing.TB, sites Sites) Front
+// so much Patience. It ends with the test.
+type Make func(t testing.TB, sites Sites, patience time.Duration) Front
 
 // Suite is what every front has to do.
 func Suite(t *testing.T, begin Make) {

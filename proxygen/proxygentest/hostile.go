@@ -24,7 +24,7 @@ func HostileClients(t *testing.T, begin Make) {
 		fmt.Fprintln(w, "answered")
 	})
 	sites := Sites{"1": at, "2": at}
-	f := begin(t, sites)
+	f := begin(t, sites, LongTime)
 	f.publish(t, sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "2"), sites.Steady("www.example.org", "2"))
 	for _, host := range []string{"dozing.plil.net", "steady.plil.net"} {
 		hostile(t, f.HTTP, host)

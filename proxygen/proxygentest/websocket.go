@@ -20,7 +20,7 @@ import (
 // a change of other sites.
 func WebSockets(t *testing.T, begin Make) {
 	sites := Sites{"1": container(t, Echo)}
-	f := begin(t, sites)
+	f := begin(t, sites, LongTime)
 	routes := []cloud.Route{sites.Dozing("dozing.plil.net", "1"), sites.Steady("steady.plil.net", "1")}
 	f.publish(t, routes...)
 	open := func() (all []func()) {
