@@ -98,7 +98,7 @@ func (s *session) kill() {
 		}
 	}
 	s.d.Log.Warn("session could not be killed: stopping its container", "container", s.container)
-	if _, err := s.d.api.ContainerKill(ctx, s.container, client.ContainerKillOptions{Signal: "KILL"}); err != nil {
+	if _, err := s.d.api.ContainerKill(ctx, s.container, client.ContainerKillOptions{Signal: "KILL"}); err != nil && !errdefs.IsConflict(err) && !errdefs.IsNotFound(err) {
 		s.d.Log.Error("container not killed", "container", s.container, "err", err)
 	}
 }

@@ -59,9 +59,13 @@ func (d *Docker) Watch(ctx context.Context, ready func(), changed func(id string
 	default:
 		ready()
 	}
+	told := ends{}
 	for {
 		select {
 		case m := <-stream.Messages:
+			if told.known(m) {
+				continue
+			}
 			if group := m.Actor.Attributes[labelGroup]; group != "" && m.Action == events.ActionStart {
 				d.started(ctx, group, m.Actor.Attributes[labelSite])
 			}
@@ -74,6 +78,22 @@ func (d *Docker) Watch(ctx context.Context, ready func(), changed func(id string
 			return d.broken(err)
 		}
 	}
+}
+
+// ends are the containers that have ended, by their site. The daemon may tell the end of one many times: once for each who had asked
+// to kill it.
+type ends map[string]string
+
+// known reports whether the end of a container was told before.
+func (e ends) known(m events.Message) bool {
+	site := m.Actor.Attributes[labelSite]
+	if m.Action == events.ActionStart {
+		delete(e, site)
+		return false
+	}
+	known := e[site] == m.Actor.ID
+	e[site] = m.Actor.ID
+	return known
 }
 
 // runs reports whether the site's container runs by now; not, if the daemon does not say.

@@ -1,6 +1,10 @@
 package provision
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/moby/moby/api/types/events"
+)
 
 // TableName is the name of the engine's table of nftables.
 func TableName(d *Docker) string { return d.tableName() }
@@ -21,4 +25,15 @@ func Left(pid int, container string) bool {
 		ns.close()
 	}
 	return errors.Is(err, errLeft)
+}
+
+// Told are the numbers of those events that are told.
+func Told(all []events.Message) (told []int) {
+	known := ends{}
+	for n, m := range all {
+		if !known.known(m) {
+			told = append(told, n)
+		}
+	}
+	return told
 }
