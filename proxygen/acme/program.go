@@ -41,15 +41,28 @@ func (p Program) each(ctx context.Context, verb, zone string, records []libdns.R
 		rr := record.RR()
 		cmd := exec.CommandContext(ctx, p.Path, verb, libdns.AbsoluteName(rr.Name, zone), rr.Data)
 		cmd.WaitDelay = time.Second // for a child that keeps its output open
-		out, err := cmd.CombinedOutput()
+		var said tail
+		cmd.Stdout, cmd.Stderr = &said, &said
+		err := cmd.Run()
 		if ctx.Err() == context.DeadlineExceeded {
 			err = fmt.Errorf("not done in %s", programMost)
 		}
 		if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-			return records[:n], fmt.Errorf("%s %s: %w%s", p.Path, verb, err, lastLine(out))
+			return records[:n], fmt.Errorf("%s %s: %w%s", p.Path, verb, err, lastLine(said))
 		}
 	}
 	return records, nil
+}
+
+// tail keeps the end of what is written to it: a program that never ends its line, or never stops, takes no memory.
+type tail []byte
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	*t = append(*t, b[max(0, len(b)-tailSize):]...)
+	*t = (*t)[max(0, len(*t)-tailSize):]
+	return len(b), nil
 }
 
 // lastLine is ready to be put behind an error.
