@@ -154,8 +154,7 @@ func (c *conn) open(ctx context.Context, channel ssh.NewChannel) {
 
 func (c *conn) openSession(ctx context.Context, channel ssh.NewChannel) {
 	ctx, cut := context.WithCancel(ctx)
-	s := &session{conn: c, sizes: newSizes(), signals: newNames(), cut: cut}
-	s.touch()
+	s := &session{conn: c, sizes: newSizes(), signals: newNames(), cut: cut, begun: c.now()}
 	if reason := c.admit(s); reason != "" {
 		cut()
 		_ = channel.Reject(ssh.ResourceShortage, "nuage: "+reason)

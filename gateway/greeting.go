@@ -20,7 +20,8 @@ const (
 type line struct {
 	net.Conn
 	reader io.Reader
-	heard  atomic.Int64 // Unix time in nanoseconds
+	since  time.Time
+	heard  atomic.Int64 // nanoseconds after since: what has passed, whoever sets the clock
 	in     atomic.Bool  // logged in
 }
 
@@ -29,12 +30,12 @@ func (l *line) Read(p []byte) (int, error) {
 	if !l.in.Load() {
 		acknowledge(l.Conn)
 	}
-	l.heard.Store(time.Now().UnixNano())
+	l.heard.Store(int64(time.Since(l.since)))
 	return n, err
 }
 
 // silence is for how long nothing has come.
-func (l *line) silence() time.Duration { return time.Since(time.Unix(0, l.heard.Load())) }
+func (l *line) silence() time.Duration { return time.Since(l.since) - time.Duration(l.heard.Load()) }
 
 // listen reads ahead what the client says it is, "" if it says nothing yet, and gives the bytes back.
 func listen(raw net.Conn) (conn *line, version string) {
@@ -50,7 +51,7 @@ func listen(raw net.Conn) (conn *line, version string) {
 		}
 	}
 	version, _, _ = strings.Cut(string(said), "\n")
-	return &line{Conn: raw, reader: io.MultiReader(bytes.NewReader(said), raw)}, strings.TrimSpace(version)
+	return &line{Conn: raw, since: time.Now(), reader: io.MultiReader(bytes.NewReader(said), raw)}, strings.TrimSpace(version)
 }
 
 // ciphersFor leaves OpenSSH only the ciphers that processors do fast: the client's order decides, and before version 10

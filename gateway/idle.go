@@ -35,7 +35,7 @@ func (w touching) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-func (s *session) touch() { s.used.Store(s.now().UnixNano()) }
+func (s *session) touch() { s.used.Store(int64(s.now().Sub(s.begun))) }
 
 // endIdle ends the sessions that nothing has gone in or out of for the limit, and a connection that has had none for it.
 func (c *conn) endIdle() {
@@ -67,7 +67,7 @@ func (c *conn) idle(then time.Time) (found []*session) {
 		c.close()
 	}
 	for s := range c.sessions {
-		if s.used.Load() < then.UnixNano() {
+		if s.begun.Add(time.Duration(s.used.Load())).Before(then) {
 			found = append(found, s)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -51,7 +52,8 @@ type session struct {
 
 	finished sync.Once
 	cut      context.CancelFunc // ends the program
-	used     atomic.Int64       // when something last went in or out, Unix time in ns
+	begun    time.Time
+	used     atomic.Int64 // when something last went in or out, nanoseconds after begun
 }
 
 func (s *session) attach(channel ssh.Channel) {

@@ -40,7 +40,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, l limits) *exchange {
 		// container that refuses early would not be heard, and a dialogue over both bodies would stand still. (The
 		// "close" of begin prevents it too, but that is not promised.)
 		_ = x.control.EnableFullDuplex()
-		x.upload = &upload{ReadCloser: r.Body, control: x.control, silence: l.silence, left: l.body}
+		x.upload = &upload{ReadCloser: r.Body, control: x.control, silence: l.silence, left: l.body, came: time.Now()}
 		// net/http looks at the type of the body it made: change a copy.
 		x.request = r.WithContext(r.Context())
 		x.request.Body = x.upload
@@ -166,8 +166,9 @@ type upload struct {
 	ended   atomic.Bool           // read to its end
 	failed  atomic.Pointer[error] // why it will not be
 
-	touched  atomic.Bool  // somebody has begun to read it
-	moved    atomic.Int64 // Unix nanoseconds of the last byte
+	touched  atomic.Bool // somebody has begun to read it
+	came     time.Time
+	moved    atomic.Int64 // when the last byte arrived, nanoseconds after came; 0 until one has
 	finished atomic.Bool
 	reading  sync.Mutex // held by a Read
 }
@@ -185,7 +186,7 @@ func (u *upload) Read(b []byte) (int, error) {
 		n, err = 0, errTooLarge
 	}
 	_ = u.control.SetReadDeadline(time.Time{})
-	u.moved.Store(time.Now().UnixNano())
+	u.moved.Store(int64(time.Since(u.came)))
 	switch err {
 	case nil:
 	case io.EOF:
@@ -222,7 +223,10 @@ func (u *upload) finish(linger time.Duration) {
 
 // movedWithin reports whether a byte arrived in the last while; there is none without a body.
 func (u *upload) movedWithin(d time.Duration) bool {
-	return u != nil && time.Since(time.Unix(0, u.moved.Load())) < d
+	if u == nil || u.moved.Load() == 0 {
+		return false
+	}
+	return time.Since(u.came)-time.Duration(u.moved.Load()) < d
 }
 
 // failure says why the client's body broke off; nil if it did not.
