@@ -213,7 +213,8 @@ const (
 	agedMost  = 10_000 // events dropped in one transaction
 )
 
-// dropOld drops the events whose time is over. Clocks get set back: it stops at the first one that is young.
+// dropOld drops the events whose time is over. It stops at the first one that is young. Clocks get set back: what is dated
+// later than now goes with what comes after it.
 func (a *audit) dropOld(tx Tx) error {
 	now := a.now()
 	if a.keep <= 0 || now.Sub(a.aged).Abs() < agedEvery || !a.steady() {
@@ -221,10 +222,13 @@ func (a *audit) dropOld(tx Tx) error {
 	}
 	n, last := 0, uint64(0)
 	err := tx.Events(EventFilter{}, func(e Event) bool {
-		if n++; n > agedMost || now.Sub(e.Time) < a.keep {
+		age := now.Sub(e.Time)
+		if n++; n > agedMost || age >= 0 && age < a.keep {
 			return false
 		}
-		last = e.Seq
+		if age >= 0 {
+			last = e.Seq
+		}
 		return true
 	})
 	if err != nil || last == 0 {

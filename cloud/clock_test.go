@@ -2,7 +2,9 @@ package cloud_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -96,7 +98,7 @@ func TestClockSetForthAndBackRegression(t *testing.T) {
 		t.Errorf("the clock three years ahead, the audit keeps %q", got)
 	}
 	status, err := c.Status(ctx, operator)
-	if err != nil || len(status.Warnings) != 1 {
+	if err != nil || len(status.Warnings) != 1 || !strings.Contains(status.Warnings[0], "the clock is 1095 days ahead of") {
 		t.Errorf("status warns of %q, %v", status.Warnings, err)
 	}
 	h.set(-5 * time.Hour)
@@ -111,5 +113,127 @@ func TestClockSetForthAndBackRegression(t *testing.T) {
 	}
 	if status, err = c.Status(ctx, operator); err != nil || len(status.Warnings) != 0 {
 		t.Errorf("the clock is right again; status warns of %q, %v", status.Warnings, err)
+	}
+}
+
+// TestAuditOfAClockAhead: what is dated years later goes with what came after it, and keeps none of that.
+func TestAuditOfAClockAhead(t *testing.T) {
+	t.Parallel()
+	h := &hands{}
+	c := newWorld(t).openWith(nil, func(o *cloud.Options) { o.Now, o.AuditKeep = h.now, year })
+	defer c.Close()
+	add := func(name string, at time.Duration) {
+		t.Helper()
+		h.set(at)
+		if _, err := c.AddAccount(t.Context(), operator, cloud.NewAccount{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("ahead", 10*year)
+	add("right", 0)
+	add("later", year+time.Hour)
+	var kept []string
+	err := c.Audit(t.Context(), operator, cloud.EventFilter{}, false, func(e cloud.Event) error {
+		if e.Action == cloud.AccountAdd {
+			kept = append(kept, e.Target)
+		}
+		return nil
+	})
+	if err != nil || len(kept) != 1 || kept[0] != "later" {
+		t.Errorf("the audit keeps %q, %v", kept, err)
+	}
+}
+
+// TestKeysOfAClockThatJumps: one that goes ahead shuts nobody out, and a login of that time does not count for longer.
+func TestKeysOfAClockThatJumps(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	e := newEnrolment(t, cloud.Rules{MaxAge: 90 * day})
+	h := &hands{}
+	e.Cloud.Now, e.Cloud.Clock = h.now, cloud.NewClock(h.now(), h.now, slog.New(slog.DiscardHandler))
+	jean := e.enrols(person("1", "jean"))
+	h.set(year)
+	if _, err := e.Authenticate(t.Context(), jean.Key); err != nil {
+		t.Errorf("the clock a year ahead: %v", err)
+	}
+	if lines, err := e.Greet(t.Context(), jean); err != nil || len(lines) != 0 {
+		t.Errorf("the clock a year ahead, greeted with %q, %v", lines, err)
+	}
+	ann := e.enrols(person("2", "ann"))
+	h.set(0)
+	if err := e.EndStale(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.set(year)
+	e.Cloud.Clock = nil // it is believed
+	for _, who := range []cloud.Who{jean, ann} {
+		if _, err := e.Authenticate(t.Context(), who.Key); !errors.Is(err, cloud.ErrStale) {
+			t.Errorf("a year later %s: %v", who.Account, err)
+		}
+	}
+}
+
+// TestGreetByAClockThatJumps: of each key the others hear, and not for ever.
+func TestGreetByAClockThatJumps(t *testing.T) {
+	t.Parallel()
+	e := newEnrolment(t, cloud.Rules{})
+	h := &hands{}
+	e.Cloud.Now = h.now
+	first := e.enrols(person("1", "jean"))
+	told := func() (n int) {
+		t.Helper()
+		lines, err := e.Greet(t.Context(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(strings.Join(lines, "\n"), "your account got the key")
+	}
+	const day = 24 * time.Hour
+	for i, step := range []struct {
+		at, read time.Duration // by the clock: a key comes, the others are told
+		comes    bool
+		hears    bool
+	}{
+		{0, 0, false, false}, {year, year, true, true}, {0, 0, false, false}, {0, 0, true, true}, {day, day, false, false},
+		{-year, day, true, true}, {2 * day, 2 * day, false, false}, {2 * day, 2 * day, true, true},
+	} {
+		h.set(step.at)
+		if step.comes {
+			e.enrols(person("1", "jean"))
+		}
+		h.set(step.read)
+		if n := told(); (n > 0) != step.hears {
+			t.Errorf("step %d: %d keys are told", i, n)
+		}
+		if n := told(); n != 0 {
+			t.Errorf("step %d: %d keys are told again", i, n)
+		}
+	}
+}
+
+// TestDomainsOfAClockAhead are given up in their time once it is right, not in that time and years.
+func TestDomainsOfAClockAhead(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t)
+	h := &hands{}
+	s.Cloud.Now = h.now
+	has := func() int {
+		t.Helper()
+		s.CheckDomains(t.Context())
+		list, err := s.DomainList(t.Context(), s.ann)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list)
+	}
+	h.set(year)
+	s.add(s.ann, "blog", "www.example.org")
+	h.set(0)
+	if has() != 1 {
+		t.Error("forgotten as the clock came right")
+	}
+	h.set(15 * 24 * time.Hour)
+	if has() != 0 {
+		t.Error("not forgotten in its time")
 	}
 }

@@ -269,17 +269,31 @@ func (c *Cloud) checkAgain(ctx context.Context, d DomainInfo) {
 	if err != nil && KindOf(err) != NotFound && ctx.Err() == nil {
 		c.Log.Warn("domain not checked", "host", d.Host, "err", err)
 	}
-	if d.Active() || c.Now().Sub(d.Created) < provedIn || !c.Clock.Steady() {
+	if d.Active() || !c.Clock.Steady() {
 		return
 	}
-	err = c.Store.Update(ctx, func(tx Tx) error {
+	switch age := c.Now().Sub(d.Created); {
+	case age < 0: // it was asked for while the clock was ahead: its time begins now
+		err = c.changeUnproved(ctx, d, func(tx Tx, d Domain) error {
+			d.Created = c.Now().UTC().Truncate(time.Second)
+			return tx.PutDomain(d)
+		})
+		c.Log.Info("domain dated anew", "host", d.Host, "site", d.Name, "was", d.Created, "err", err)
+	case age >= provedIn:
+		err = c.changeUnproved(ctx, d, func(tx Tx, d Domain) error { return tx.DeleteDomain(d.Host, d.Site) })
+		c.Log.Info("domain forgotten: it was not proved in time", "host", d.Host, "site", d.Name, "err", err)
+	}
+}
+
+// changeUnproved changes a domain, unless it has been proved or removed since.
+func (c *Cloud) changeUnproved(ctx context.Context, d DomainInfo, fn func(Tx, Domain) error) error {
+	return c.Store.Update(ctx, func(tx Tx) error {
 		now, err := tx.Domain(d.Host, d.Site)
 		if err != nil || now.Active() {
 			return err
 		}
-		return tx.DeleteDomain(d.Host, d.Site)
+		return fn(tx, now)
 	})
-	c.Log.Info("domain forgotten: it was not proved in time", "host", d.Host, "site", d.Name, "err", err)
 }
 
 // checkDomains does so every few minutes.

@@ -42,7 +42,7 @@ func (c *Cloud) Greet(ctx context.Context, who Who) (lines []string, err error) 
 		return nil, err
 	}
 	lines = append(lines, c.newKeys(news)...)
-	return lines, c.noteUse(ctx, greeted, now, len(news) > 0)
+	return lines, c.noteUse(ctx, greeted, now, news)
 }
 
 // nothing is err, but for a record that is not there.
@@ -64,27 +64,46 @@ func newerThan(greeted Key, keys []Key) (newer []Key) {
 }
 
 // noteUse writes at most once a day, and when there was something to tell.
-func (c *Cloud) noteUse(ctx context.Context, k Key, now time.Time, told bool) error {
+func (c *Cloud) noteUse(ctx context.Context, greeted Key, now time.Time, news []Key) error {
 	today := now.Truncate(24 * time.Hour)
-	if !told && k.Used.Equal(today) {
+	if len(news) == 0 && greeted.Used.Equal(today) {
 		return nil
 	}
 	return c.Store.Update(ctx, func(tx Tx) error {
-		k, err := tx.Key(k.Fingerprint)
+		k, err := tx.Key(greeted.Fingerprint)
 		if KindOf(err) == NotFound { // removed meanwhile
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		k.Used, k.Told = today, now
+		k.Used = today
+		if k.Told.Equal(greeted.Told) { // else a key came meanwhile: see putKey
+			k.Told = toldUpTo(k, now, news)
+		}
 		return tx.PutKey(k)
 	})
 }
 
+// toldUpTo is when a key knows of the others. It only goes on: what came while the clock was ahead is told once, not until then.
+func toldUpTo(k Key, now time.Time, news []Key) time.Time {
+	upTo := latest(k.Told, now)
+	for _, n := range news {
+		upTo = latest(upTo, n.Created.Add(1))
+	}
+	return upTo
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func (c *Cloud) expiryWarning(a Account) []string {
 	end := c.expiry(a)
-	if left := end.Sub(c.Now()); end.IsZero() || left > min(warnAhead, c.Rules.MaxAge/4) {
+	if left := end.Sub(c.surely()); end.IsZero() || left > min(warnAhead, c.Rules.MaxAge/4) {
 		return nil
 	}
 	return []string{

@@ -83,11 +83,25 @@ func (c *Cloud) addKey(tx Tx, account, text, label string, who Who) (Key, error)
 	return k, putKey(tx, k)
 }
 
-// putKey keeps a new key, and notes at its account that there is one.
+// putKey keeps a new key, and notes at its account that there is one. The others are told of it also if the clock was ahead
+// when they last were, or is behind now.
 func putKey(tx Tx, k Key) error {
 	a, err := tx.Account(k.Account)
 	if err != nil {
 		return err
+	}
+	others, err := tx.Keys(k.Account)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if !o.Told.After(k.Created) {
+			continue
+		}
+		o.Told = k.Created
+		if err := tx.PutKey(o); err != nil {
+			return err
+		}
 	}
 	a.Keyed = k.Created
 	if err := tx.PutAccount(a); err != nil {

@@ -154,12 +154,22 @@ func (c *Cloud) expiry(a Account) time.Time {
 	return a.School.At.Add(c.Rules.MaxAge)
 }
 
+// expired reports whether the keys of an account let in no more. A clock that has jumped ahead shuts nobody out before it
+// is believed.
+func (c *Cloud) expired(a Account) bool {
+	end := c.expiry(a)
+	return !end.IsZero() && !c.surely().Before(end)
+}
+
+// surely is a time that has come, also if the clock turns out to be ahead.
+func (c *Cloud) surely() time.Time { return c.Now().Add(-c.Clock.ahead()) }
+
 // standing refuses an account that is disabled, or whose last login at the school is too long ago.
 func (c *Cloud) standing(a Account) error {
 	if a.Disabled {
 		return disabled(a)
 	}
-	if end := c.expiry(a); !end.IsZero() && !c.Now().Before(end) {
+	if c.expired(a) {
 		return Errorf(Denied, "the last school login of account %q was on %s, and keys expire after %s", a.Name,
 			a.School.At.Format(time.DateOnly), formatAge(c.Rules.MaxAge)).
 			WithHint("log in there again, once for all keys: %s", c.Door.Enrol()).Because(ErrStale)

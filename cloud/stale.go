@@ -2,17 +2,21 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // EndStale hangs up on accounts whose keys have expired: no verb is left to them, but programs that run would go on.
 func (c *Cloud) EndStale(ctx context.Context) error {
-	var ended []string
+	var ended, ahead []string
 	err := c.Store.View(ctx, func(tx Tx) error {
 		all, err := tx.Accounts()
 		for _, a := range all {
-			if end := c.expiry(a); !end.IsZero() && !c.Now().Before(end) {
+			if c.expired(a) {
 				ended = append(ended, a.Name)
+			}
+			if a.School != nil && a.School.At.After(c.Now()) && c.Clock.Steady() {
+				ahead = append(ahead, a.Name)
 			}
 		}
 		return err
@@ -20,7 +24,25 @@ func (c *Cloud) EndStale(ctx context.Context) error {
 	for _, name := range ended {
 		c.Revoked(name, "")
 	}
+	for _, name := range ahead {
+		err = errors.Join(err, c.redate(ctx, name))
+	}
 	return err
+}
+
+// redate has a login at the school that took place while the clock was ahead count as one of now: the keys would else let in
+// for as much longer.
+func (c *Cloud) redate(ctx context.Context, name string) error {
+	return c.Store.Update(ctx, func(tx Tx) error {
+		a, err := tx.Account(name)
+		if err != nil || a.School == nil || !a.School.At.After(c.Now()) {
+			return nothing(err)
+		}
+		school := *a.School
+		school.At = c.Now().UTC().Truncate(time.Second)
+		a.School = &school
+		return tx.PutAccount(a)
+	})
 }
 
 // retire does so for as long as ctx lasts.
