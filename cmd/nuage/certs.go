@@ -16,8 +16,8 @@ import (
 // certificates are where HTTPS has its certificates from.
 type certificates struct {
 	served builtin.Certificates
-	told   cloud.Certificates // nil where nothing can be wrong with them
-	root   string             // PEM of the local authority, "" without one
+	told   cloud.Certificates
+	root   string // PEM of the local authority, "" without one
 	run    func(context.Context)
 	// join, if set, ties them to the cloud, before anybody is served; challenge is builtin.Options.Challenge
 	join      func(*cloud.Cloud)
@@ -54,7 +54,7 @@ func openCertificates(c config, d *data, door cloud.Door, domains []string, log 
 		}
 		return name, name, err == nil
 	}
-	return certificates{served: ca, root: string(ca.RootPEM()), run: func(context.Context) {}, files: files}, nil
+	return certificates{served: ca, told: ca, root: string(ca.RootPEM()), run: func(context.Context) {}, files: files}, nil
 }
 
 // covering is the name of the certificate that a host has from our own authority, for a proxy outside: one for all sites

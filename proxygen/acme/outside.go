@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 )
@@ -33,8 +34,8 @@ func (i *Issuer) file(name string) string {
 	return filepath.Join(i.Dir, outsideDir, strings.ReplaceAll(name, "*", "_")+".pem")
 }
 
-// renew writes the file where the storage has a younger certificate, or the only one. The storage has certificate and key
-// in two files, which change one after the other: a proxy that reloads in between would see what does not fit.
+// renew writes the file where the storage has another certificate, or the only one: the file has its time. The storage has
+// certificate and key in two files, which change one after the other: a proxy that reloads in between would see what does not fit.
 func (i *Issuer) renew(name, file string) error {
 	issuer := i.solver.IssuerKey()
 	chain, secret := i.storage.Filename(certmagic.StorageKeys.SiteCert(issuer, name)), i.storage.Filename(certmagic.StorageKeys.SitePrivateKey(issuer, name))
@@ -42,7 +43,7 @@ func (i *Issuer) renew(name, file string) error {
 	if err != nil {
 		return nil // none yet
 	}
-	if there, err := os.Stat(file); err == nil && !there.ModTime().Before(stored.ModTime()) {
+	if there, err := os.Stat(file); err == nil && there.ModTime().Equal(stored.ModTime()) {
 		return nil
 	}
 	cert, err1 := os.ReadFile(chain)
@@ -53,7 +54,7 @@ func (i *Issuer) renew(name, file string) error {
 	if _, err := tls.X509KeyPair(cert, key); err != nil {
 		return nil // half written: the next look finds the other half
 	}
-	return writeSecret(file, append(bytes.TrimRight(cert, "\n"), append([]byte("\n"), key...)...))
+	return writeSecret(file, append(bytes.TrimRight(cert, "\n"), append([]byte("\n"), key...)...), stored.ModTime())
 }
 
 // wrote says that the storage has a new certificate.
@@ -64,8 +65,8 @@ func (i *Issuer) wrote(name string) {
 	i.Changed()
 }
 
-// writeSecret puts a file that only its owner may read in place whole.
-func writeSecret(name string, text []byte) error {
+// writeSecret puts a file that only its owner may read in place whole, with a time of writing.
+func writeSecret(name string, text []byte, written time.Time) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func writeSecret(name string, text []byte) error {
 	defer os.Remove(f.Name())
 	defer f.Close()
 	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync()); err != nil {
+	if err := errors.Join(err, f.Sync(), os.Chtimes(f.Name(), written, written)); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), name)

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,13 +30,17 @@ const (
 type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	file string // of both
 	now  func() time.Time
 
 	mu     sync.Mutex
 	leaves map[string]*leaf
 }
 
-var _ Certificates = (*CA)(nil)
+var (
+	_ Certificates       = (*CA)(nil)
+	_ cloud.Certificates = (*CA)(nil)
+)
 
 // OpenCA opens the CA kept in dir, or makes it if there is none. What is there and cannot be used is an
 // error: a new root in its place would be trusted by nobody.
@@ -50,7 +55,7 @@ func OpenCA(dir string, now func() time.Time) (*CA, error) {
 	if err != nil {
 		return nil, cloud.Errorf(cloud.Internal, "no certificates: %v", err).Because(err)
 	}
-	c, err := parseCA(data, now())
+	c, err := parseCA(data)
 	if err == nil {
 		err = checkMode(name)
 	}
@@ -59,8 +64,29 @@ func OpenCA(dir string, now func() time.Time) (*CA, error) {
 			WithHint("restore it from a backup, or remove it: the next start makes a new CA, and browsers must import its root again").
 			Because(err)
 	}
-	c.now, c.leaves = now, map[string]*leaf{}
+	c.now, c.leaves, c.file = now, map[string]*leaf{}, name
 	return c, nil
+}
+
+// Problem implements cloud.Certificates.
+func (c *CA) Problem(string) string {
+	switch now := c.now(); {
+	case now.After(c.cert.NotAfter):
+		return "the root of the local CA ended on " + c.cert.NotAfter.Format(time.DateOnly)
+	case now.Before(c.cert.NotBefore):
+		return "the root of the local CA begins on " + c.cert.NotBefore.Format(time.DateOnly)
+	}
+	return ""
+}
+
+// Problems implements cloud.Certificates.
+func (c *CA) Problems() []string {
+	text := c.Problem("")
+	if text == "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s, and no browser takes it: if the clock is right, remove %q and restart the gateway, which makes "+
+		"a new one to import", text, c.file)}
 }
 
 // RootPEM is the root certificate, to import in browsers.
@@ -68,7 +94,13 @@ func (c *CA) RootPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.cert.Raw})
 }
 
+// rootBegins is before any root was made: who makes one may have a clock that is ahead, and a root is for years.
+func rootBegins() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+
 func makeCA(now time.Time) ([]byte, error) {
+	if now.Before(rootBegins()) { // so is the clock of a machine without a battery, until it is set
+		now = rootBegins()
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -76,7 +108,7 @@ func makeCA(now time.Time) ([]byte, error) {
 	template := &x509.Certificate{
 		// The date tells roots of the same name apart in a browser's list.
 		Subject:               pkix.Name{CommonName: "nuage local CA " + now.UTC().Format(time.DateOnly), Organization: []string{"nuage"}},
-		NotBefore:             now.Add(hourAgo),
+		NotBefore:             rootBegins(),
 		NotAfter:              now.Add(caLife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -96,7 +128,7 @@ func makeCA(now time.Time) ([]byte, error) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...), nil
 }
 
-func parseCA(data []byte, now time.Time) (*CA, error) {
+func parseCA(data []byte) (*CA, error) {
 	first, rest := pem.Decode(data)
 	second, rest := pem.Decode(rest)
 	if first == nil || second == nil || len(bytes.TrimSpace(rest)) > 0 {
@@ -116,8 +148,6 @@ func parseCA(data []byte, now time.Time) (*CA, error) {
 		return nil, errors.New("its key is not that of its certificate")
 	case !cert.IsCA:
 		return nil, errors.New("its certificate is not that of a CA")
-	case now.After(cert.NotAfter):
-		return nil, errors.New("its certificate ended on " + cert.NotAfter.Format(time.DateOnly))
 	}
 	return &CA{cert: cert, key: key}, nil
 }

@@ -127,9 +127,6 @@ func TestDamagedCA(t *testing.T) {
 		}
 	}
 	check(t, os.WriteFile(filepath.Join(one, "ca.pem"), good, 0o600))
-	if _, err := builtin.OpenCA(one, func() time.Time { return time.Now().AddDate(11, 0, 0) }); err == nil {
-		t.Error("a root that has ended is used")
-	}
 	check(t, os.Chmod(filepath.Join(one, "ca.pem"), 0o644))
 	if _, err := builtin.OpenCA(one, time.Now); err == nil {
 		t.Error("a key that all may read is used")
@@ -187,5 +184,61 @@ func TestLeavesAreBounded(t *testing.T) {
 	}
 	if n := ca.Kept(); n != builtin.MaxLeaves {
 		t.Errorf("%d certificates kept; the limit is %d", n, builtin.MaxLeaves)
+	}
+}
+
+// TestCAByAClockThatIsWrong: whatever the clock said when a certificate was made, one that is good is shown once it is right.
+func TestCAByAClockThatIsWrong(t *testing.T) {
+	t.Parallel()
+	for _, years := range []int{-56, -1, 1, 11} {
+		wrong := true
+		clock := func() time.Time {
+			if wrong {
+				return time.Now().AddDate(years, 0, 0)
+			}
+			return time.Now()
+		}
+		dir := t.TempDir()
+		ca, err := builtin.OpenCA(dir, clock)
+		check(t, err)
+		hello := &tls.ClientHelloInfo{ServerName: "blog.test"}
+		_, err = ca.GetCertificate(hello)
+		check(t, err)
+		file, err := ca.Files(dir, "blog.test")
+		check(t, err)
+		check(t, os.Chtimes(file, time.Time{}, clock())) // as it would have been
+		wrong = false
+		shown, err := ca.GetCertificate(hello)
+		check(t, err)
+		_, err = ca.Files(dir, "blog.test")
+		check(t, err)
+		written, err := tls.LoadX509KeyPair(file, file)
+		check(t, err)
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(ca.RootPEM())
+		for _, cert := range []*tls.Certificate{shown, &written} {
+			if _, err := cert.Leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: "blog.test"}); err != nil {
+				t.Errorf("made %d years off: %v", years, err)
+			}
+		}
+		if all := ca.Problems(); len(all) != 0 {
+			t.Errorf("problems: %q", all)
+		}
+	}
+}
+
+// TestACAThatHasEnded is served, for SSH and HTTP need none, and told: the clock may be wrong.
+func TestACAThatHasEnded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, err := builtin.OpenCA(dir, time.Now)
+	check(t, err)
+	ca, err := builtin.OpenCA(dir, func() time.Time { return time.Now().AddDate(11, 0, 0) })
+	check(t, err)
+	if _, err := ca.GetCertificate(&tls.ClientHelloInfo{ServerName: "blog.test"}); err != nil {
+		t.Error(err)
+	}
+	if why := strings.Join(ca.Problems(), ""); !strings.Contains(why, "the root of the local CA ended on") {
+		t.Errorf("problems: %q", why)
 	}
 }

@@ -117,8 +117,8 @@ func (f *Files) Run(ctx context.Context) {
 
 func (f *Files) look(p *pairOfFiles) {
 	found := p.stamps()
-	if found == p.seen || found.youngerThan(settleFor) {
-		return
+	if found == p.seen && p.refused.Load() == nil || found.youngerThan(settleFor) {
+		return // what was refused may be good once the clock is set
 	}
 	p.seen = found
 	cert, err := p.load()
@@ -127,8 +127,9 @@ func (f *Files) look(p *pairOfFiles) {
 	}
 	if err != nil {
 		why := fmt.Sprintf("the new certificate in %q is not served: %v", p.Cert, err)
-		p.refused.Store(&why)
-		f.log.Error("certificate refused, the old one stays", "file", p.Cert, "err", err)
+		if was := p.refused.Swap(&why); was == nil || *was != why {
+			f.log.Error("certificate refused, the old one stays", "file", p.Cert, "err", err)
+		}
 		return
 	}
 	p.refused.Store(nil)
@@ -238,7 +239,7 @@ func (p Pair) stamps() (s stamps) {
 // youngerThan keeps from reading a pair of which one file is there and the other is to come.
 func (s stamps) youngerThan(d time.Duration) bool {
 	for _, one := range s {
-		if time.Since(one.changed) < d {
+		if time.Since(one.changed).Abs() < d {
 			return true
 		}
 	}

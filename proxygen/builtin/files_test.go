@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,7 +60,12 @@ func serial(t *testing.T, f *builtin.Files, name string) int64 {
 // watched opens files that are looked at until the test ends.
 func watched(t *testing.T, pairs ...builtin.Pair) *builtin.Files {
 	t.Helper()
-	f, err := builtin.OpenFiles(pairs, slog.New(slog.NewTextHandler(t.Output(), nil)), time.Now)
+	return watchedBy(t, time.Now, pairs...)
+}
+
+func watchedBy(t *testing.T, now func() time.Time, pairs ...builtin.Pair) *builtin.Files {
+	t.Helper()
+	f, err := builtin.OpenFiles(pairs, slog.New(slog.NewTextHandler(t.Output(), nil)), now)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -163,4 +169,18 @@ func TestFilesAtTheStart(t *testing.T) {
 	if why := f.Problem("blog.plil.net"); !strings.Contains(why, "it ended on") {
 		t.Errorf("problem %q", why)
 	}
+}
+
+// TestFilesOfAClockThatWasWrong: what was refused for its dates is taken once the clock is right, with no hand on the files.
+func TestFilesOfAClockThatWasWrong(t *testing.T) {
+	t.Parallel()
+	p := pairIn(t)
+	school(t, p, 1, time.Now().Add(month), "*.plil.net")
+	var off atomic.Int64
+	f := watchedBy(t, func() time.Time { return time.Now().Add(time.Duration(off.Load())) }, p)
+	off.Store(int64(-6 * month))
+	school(t, p, 2, time.Now().Add(2*month), "*.plil.net")
+	eventually(t, "the refusal", func() bool { return strings.Contains(strings.Join(f.Problems(), " "), "it begins on") })
+	off.Store(0)
+	eventually(t, "the new certificate", func() bool { return serial(t, f, "blog.plil.net") == 2 && len(f.Problems()) == 0 })
 }

@@ -18,10 +18,10 @@ const (
 // leaf is one host's certificate, made by the first handshake that asks for it while the others wait. It
 // is kept in memory only: to make another takes less than a millisecond.
 type leaf struct {
-	from, renew time.Time // of use, by the clock on the wall, which may be set
-	once        sync.Once
-	cert        *tls.Certificate
-	err         error
+	made time.Time // by the clock on the wall, which may be set
+	once sync.Once
+	cert *tls.Certificate
+	err  error
 }
 
 // GetCertificate finds or issues the certificate for hello.ServerName, which the caller has checked.
@@ -37,9 +37,8 @@ func (c *CA) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 func (c *CA) leaf(host string) *leaf {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now().Round(0)
 	l, ok := c.leaves[host]
-	if ok && now.Before(l.renew) && !now.Before(l.from) {
+	if ok && c.fresh(l.made) {
 		return l
 	}
 	if !ok && len(c.leaves) >= maxLeaves {
@@ -48,7 +47,7 @@ func (c *CA) leaf(host string) *leaf {
 			break
 		}
 	}
-	l = &leaf{from: now.Add(hourAgo), renew: now.Add(leafRenew)}
+	l = &leaf{made: c.now().Round(0)}
 	c.leaves[host] = l
 	return l
 }
@@ -68,7 +67,7 @@ func (c *CA) issue(host string) (*tls.Certificate, error) {
 	}
 	now := c.now()
 	end := now.Add(leafLife)
-	if end.After(c.cert.NotAfter) {
+	if c.cert.NotAfter.After(now) && end.After(c.cert.NotAfter) {
 		end = c.cert.NotAfter
 	}
 	template := &x509.Certificate{

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 const hostsDir = "hosts"
@@ -18,12 +19,18 @@ func HostFile(dir, host string) string {
 	return filepath.Join(dir, hostsDir, strings.ReplaceAll(host, "*", "_")+".pem")
 }
 
+// fresh reports whether a certificate that was made then is still to be used. One of a clock that was ahead is not good yet.
+func (c *CA) fresh(made time.Time) bool {
+	now := c.now()
+	return now.Before(made.Add(leafRenew)) && !now.Before(made.Add(hourAgo))
+}
+
 // Files writes the certificate of a host with its key to its file below dir, for a proxy outside that reads files, and
 // makes another once that is old.
 func (c *CA) Files(dir, host string) (name string, err error) {
 	name = HostFile(dir, host)
 	info, err := os.Stat(name)
-	if err == nil && c.now().Before(info.ModTime().Add(leafRenew)) {
+	if err == nil && c.fresh(info.ModTime()) {
 		return name, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

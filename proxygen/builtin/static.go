@@ -260,5 +260,5 @@ func etag(info fs.FileInfo, now time.Time) string {
 // clock tick, some by the second or two.
 func isYoung(info fs.FileInfo, now time.Time) bool {
 	s, ok := markOf(info)
-	return !ok || now.Sub(time.Unix(0, s.changed)) < youngFile
+	return !ok || now.Sub(time.Unix(0, s.changed)).Abs() < youngFile // it may be of a clock that was ahead
 }
