@@ -308,3 +308,21 @@ func TestForgetsTheOld(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestLinesOfAClockAhead are in no report since a time, and hold up the age of no file.
+func TestLinesOfAClockAhead(t *testing.T) {
+	t.Parallel()
+	l, dir := open(t, 0)
+	ahead := hit("/ahead")
+	ahead.Time = ahead.Time.AddDate(10, 0, 0)
+	l.Note("s1", ahead)
+	soon(t, "the one ahead", func() bool { return len(paths(t, l, all)) == 1 })
+	l.Note("s1", hit("/right"))
+	soon(t, "both", func() bool { return strings.Join(paths(t, l, all), " ") == "/ahead /right" })
+	if got := paths(t, l, cloud.HitFilter{Tail: -1, Since: time.Now().Add(-time.Hour)}); strings.Join(got, " ") != "/right" {
+		t.Errorf("of the last hour: %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "access.log.1")); err != nil {
+		t.Errorf("the file that begins in ten years goes on: %v", err)
+	}
+}

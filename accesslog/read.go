@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"plil.net/nuage/cloud"
 )
@@ -155,10 +156,14 @@ func (r *reader) line(line []byte) error {
 		return nil
 	}
 	var h cloud.Hit
-	if json.Unmarshal(line, &h) != nil || h.Time.Before(r.filter.Since) {
-		return nil // cut by a crash, or too old
+	switch {
+	case json.Unmarshal(line, &h) != nil: // cut by a crash
+	case h.Time.Before(r.filter.Since): // too old
+	case !r.filter.Since.IsZero() && time.Until(h.Time) > aside: // dated by a clock that was ahead: not since then, but some time
+	default:
+		return r.fn(h)
 	}
-	return r.fn(h)
+	return nil
 }
 
 // open opens the files of a site that are younger than one of them, oldest first; all if it is nil or was rotated

@@ -17,6 +17,7 @@ const (
 	fileName  = "access.log"
 	fileMode  = 0o600
 	warnEvery = time.Minute
+	aside     = time.Hour // that a line may be dated ahead of the clock
 )
 
 // batch is what is written to one site's log at once.
@@ -127,7 +128,7 @@ func (l *Log) append(site string, lines []byte) error {
 		return err
 	}
 	size := info.Size()
-	if size > 0 && (size+int64(len(lines)) > l.max || time.Since(firstTime(f)) > keptFor/files && l.steady()) {
+	if size > 0 && (size+int64(len(lines)) > l.max || l.isOld(f)) {
 		if err := l.rotate(site); err != nil {
 			return err
 		}
@@ -138,6 +139,12 @@ func (l *Log) append(site string, lines []byte) error {
 	}
 	_, err = f.Write(lines)
 	return err
+}
+
+// isOld reports whether a file was begun long ago, or while the clock was ahead: it would else be kept for as much longer.
+func (l *Log) isOld(f *os.File) bool {
+	age := time.Since(firstTime(f))
+	return (age > keptFor/files || age < -aside) && l.steady()
 }
 
 func endsLine(f *os.File, size int64) bool {
