@@ -44,7 +44,7 @@ faults: build image ## kill the gateway 200 times, the engine and the disk too, 
 clients: build image ## play the file clients of Debian, and write the tables of docs/clients.md
 	@test/clients --install --write
 
-kernel: ## run the tests of disk quotas in a kernel that has them, on ext4 and XFS
+kernel: ## run the tests of disk quotas and of a clock that jumps in a kernel of their own, on ext4 and XFS
 	@test/kernel --install
 
 image: ## make the standard image of sites, if it is not there

@@ -20,13 +20,14 @@ const (
 	storeFile   = "nuage.db"
 	addressFile = "ssh/address" // where the SSH door listens now, for ctl
 	certsDir    = "certs"
+	timeFile    = "time" // empty: it was last written when the clock was last believed
 	sitesDir    = "sites"
 )
 
 // data is an open data directory: nobody else has it open.
 type data struct {
 	dir   string
-	last  time.Time // when the store was last written before, zero for a new one
+	last  time.Time // that the clock was believed, zero where that is not known
 	store *store.Bolt
 	homes *home.Disk
 	keys  gateway.Keys
@@ -46,8 +47,10 @@ func openData(dir string) (*data, error) {
 		}
 	}
 	d := &data{dir: dir}
-	if info, err := os.Stat(filepath.Join(dir, storeFile)); err == nil {
-		d.last = info.ModTime()
+	for _, name := range []string{storeFile, timeFile} { // the store's own time may be that of a clock that was wrong
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			d.last = info.ModTime()
+		}
 	}
 	if d.store, err = store.Open(filepath.Join(dir, storeFile), store.Options{}); err != nil {
 		return nil, err
@@ -68,6 +71,12 @@ func (d *data) openRest() (err error) {
 
 // sites is the directory of all sites: of each one's home and access log.
 func (d *data) sites() string { return filepath.Join(d.dir, sitesDir) }
+
+// keepTime notes that the clock is believed.
+func (d *data) keepTime() error {
+	name := filepath.Join(d.dir, timeFile)
+	return errors.Join(os.WriteFile(name, nil, 0o600), os.Chtimes(name, time.Time{}, time.Now()))
+}
 
 func (d *data) close() error { return d.store.Close() }
 

@@ -30,6 +30,7 @@ type gatewayUnderTest struct {
 	dns     *dnstest.Server
 	daemons map[string]func() // ends them
 	images  []string
+	right   time.Time // when the script first set the clock, by the clock as it was
 }
 
 func of(ts *testscript.TestScript) *gatewayUnderTest { return ts.Value("gateway").(*gatewayUnderTest) }

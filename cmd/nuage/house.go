@@ -139,6 +139,7 @@ func (h *house) run(ctx context.Context, out io.Writer) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { h.cloud.Run(ctx); return nil })
 	g.Go(func() error { followLoad(ctx, h.proxy.Asked); return nil })
+	g.Go(func() error { h.keepTime(ctx); return nil })
 	g.Go(func() error { h.certs.run(ctx); return nil })
 	g.Go(func() error { h.entry.run(ctx); return nil })
 	if outside, ok := h.cloud.Publisher.(both); ok {
@@ -152,4 +153,24 @@ func (h *house) run(ctx context.Context, out io.Writer) error {
 	g.Go(func() error { return door.Serve(ctx, h.doors.ssh) })
 	fmt.Fprintln(out, h.doors.ready(h.engine.Name()))
 	return g.Wait()
+}
+
+const timeEvery = 10 * time.Minute
+
+// keepTime has the next start know of which time this one was sure.
+func (h *house) keepTime(ctx context.Context) {
+	tick := time.NewTicker(timeEvery)
+	defer tick.Stop()
+	for {
+		if h.clock.Steady() {
+			if err := h.data.keepTime(); err != nil {
+				h.log.Warn("the time not kept", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }

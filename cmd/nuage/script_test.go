@@ -80,6 +80,7 @@ func TestScripts(t *testing.T) {
 			"pebble": pebble,
 			"image":  image,
 			"vlan":   vlan,
+			"clock":  clock,
 		},
 	})
 }
@@ -113,6 +114,7 @@ func condition(t *testing.T, tool string) (bool, error) {
 		"root":    func() bool { return os.Geteuid() == 0 },
 		"macvlan": hasMACVLAN,
 		"quota":   hasQuotas,
+		"uml":     inUserModeLinux,
 		"pebble":  func() bool { _, err := pebbletest.Build(); return err == nil },
 	}[tool]
 	if has == nil {
