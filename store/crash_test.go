@@ -74,9 +74,9 @@ func TestRestoreKilled(t *testing.T) {
 	b.Close()
 
 	restored := false
-	for round := 0; round < 2000 && !restored; round++ {
+	for wait := time.Duration(0); wait < time.Minute && !restored; wait += max(500*time.Microsecond, wait/50) {
 		cmd, _ := start(t, "restore", path, bytes.NewReader(sound))
-		kill := time.AfterFunc(time.Duration(round)*500*time.Microsecond, func() { _ = cmd.Process.Kill() })
+		kill := time.AfterFunc(wait, func() { _ = cmd.Process.Kill() })
 		ended := cmd.Wait()
 		kill.Stop()
 		b := open(t, path)
