@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -39,6 +42,7 @@ type session struct {
 	user      string
 	exec      string // id
 	started   string // when the container was
+	first     int    // process of the container
 	mark      string // value of markEnv, by which the session is found inside
 	conn      client.ExecAttachResult
 }
@@ -98,7 +102,7 @@ func (d *Docker) begin(ctx context.Context, id string, x cloud.Exec) (*session, 
 	if k == nil || !k.State.Running {
 		return nil, notRunning()
 	}
-	s := &session{d: d, container: k.ID, user: k.Config.User, started: k.State.StartedAt, mark: rand.Text()}
+	s := &session{d: d, container: k.ID, user: k.Config.User, started: k.State.StartedAt, first: k.State.Pid, mark: rand.Text()}
 	made, err := d.api.ExecCreate(ctx, k.ID, client.ExecCreateOptions{
 		User: s.user, WorkingDir: cloud.HomePath, Cmd: command(x), TTY: x.TTY,
 		AttachStdin: x.Stdin != nil, AttachStdout: true, AttachStderr: true,
@@ -202,12 +206,13 @@ func stopped(cause error) error {
 const (
 	killed   = 128 + 9
 	goLimit  = 300 * time.Millisecond // from the death of a container's programs until the daemon says so of it
+	goMost   = 10 * time.Second       // where it is dying for all to see: a busy daemon takes its time
 	goLookAt = 30 * time.Millisecond
 )
 
 // went reports whether the container went down, and took with it a program that was killed.
 func (s *session) went(ctx context.Context) bool {
-	for start := time.Now(); time.Since(start) < goLimit; {
+	for start := time.Now(); time.Since(start) < goLimit || time.Since(start) < goMost && isDying(s.first); {
 		k, err := s.d.api.ContainerInspect(ctx, s.container, client.ContainerInspectOptions{})
 		if errdefs.IsNotFound(err) || err == nil && (!k.Container.State.Running || k.Container.State.StartedAt != s.started) {
 			return true
@@ -217,6 +222,13 @@ func (s *session) went(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// isDying reports whether a process is at its end, or gone: it has no command line any more. The first process of a container
+// comes to that before the others are killed for it.
+func isDying(pid int) bool {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return len(line) == 0 && (err == nil || errors.Is(err, fs.ErrNotExist))
 }
 
 // resizes passes on the newest size of the terminal.

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,6 +67,31 @@ func strangers() (n int) {
 		}
 	}
 	return n
+}
+
+// TestIsDying of one that lives, one that is dead and waits to be asked how it ended, and one that is gone.
+func TestIsDying(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("cat")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if isDying(cmd.Process.Pid) {
+		t.Error("alive, it is taken for dying")
+	}
+	in.Close()
+	for deadline := time.Now().Add(time.Minute); !isDying(cmd.Process.Pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("dead, it is taken for alive")
+		}
+	}
+	if err := cmd.Wait(); err != nil || !isDying(cmd.Process.Pid) {
+		t.Errorf("gone, it is taken for alive: %v", err)
+	}
 }
 
 func TestNamespacesAreTheContainers(t *testing.T) {
