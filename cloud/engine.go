@@ -16,7 +16,7 @@ type Engine interface {
 	// Ping asks whether the engine answers now.
 	Ping(ctx context.Context) error
 	// Up makes the site's container be as spec says and run, and returns once its web server accepts
-	// connections at spec.Address:WebPort. A container that differs from spec is replaced, and one that there is
+	// connections at spec.Address:WebPort, or for a Bare one once programs can run in it. A container that differs from spec is replaced, and one that there is
 	// keeps its image, also where spec.Image leads to another by now. Unavailable if it did not come up, with the
 	// container's last words in the Cause. An Update that was cut is undone.
 	Up(ctx context.Context, spec Spec) error
@@ -68,6 +68,7 @@ type Spec struct {
 	Home    string // host path, mounted at HomePath
 	Root    string // document root, relative to the home
 
+	Bare     bool  // without network and web server: for Exec alone. Image, Group and Address are zero
 	ReadOnly bool  // of the home
 	Memory   int64 // bytes
 	CPUs     float64

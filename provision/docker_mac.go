@@ -34,7 +34,7 @@ const macAtEndpoint = "1.44"
 // createContainer makes a container with the MAC that it shall have. Engines of before macAtEndpoint read that at the top of the
 // request, for which the client has no field.
 func (d *Docker) createContainer(ctx context.Context, want client.ContainerCreateOptions) (id string, err error) {
-	if d.api.ClientVersion() >= macAtEndpoint {
+	if want.NetworkingConfig == nil || d.api.ClientVersion() >= macAtEndpoint {
 		made, err := d.api.ContainerCreate(ctx, want)
 		return made.ID, err
 	}

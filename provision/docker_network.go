@@ -45,6 +45,9 @@ func (d *Docker) networkName(group string, s cloud.Subnet) string {
 
 // network returns the network that a site's address is in, made if it is not there, and keeps it until release is called.
 func (d *Docker) network(ctx context.Context, s cloud.Spec) (p place, release func(), err error) {
+	if s.Bare {
+		return place{name: "none"}, func() {}, nil // as the engine calls it
+	}
 	if !s.Group.Gives(s.Address) {
 		return p, nil, cloud.Errorf(cloud.Unavailable, "address %s of site %q is not one that group %q gives", s.Address, s.Name, s.Group.Name).
 			WithHint("set network back under [groups.%s]", s.Group.Name)

@@ -61,6 +61,29 @@ func (d *Docker) ready(ctx context.Context, s cloud.Spec, id string, answers boo
 	}
 }
 
+// speaksUp waits until a container without a web server has printed something. why is what it failed by.
+func (d *Docker) speaksUp(ctx context.Context, id string) (why string, err error) {
+	limited, cancel := context.WithTimeout(ctx, d.Ready)
+	defer cancel()
+	said, err := d.api.ContainerLogs(limited, id, client.ContainerLogsOptions{ShowStdout: true, Follow: true})
+	if err == nil {
+		defer said.Close()
+		_, err = said.Read(make([]byte, 1))
+	}
+	switch {
+	case err == nil:
+		return "", nil
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case limited.Err() != nil:
+		return fmt.Sprintf("it was not ready within %s", d.Ready), nil
+	}
+	if why := d.ended(ctx, id); why != "" {
+		return why, nil
+	}
+	return "", d.explain(err)
+}
+
 // speakTime is how long one question to a web server may take, which is then asked again.
 const speakTime = time.Second
 

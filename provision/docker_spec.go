@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -43,10 +44,6 @@ func containerName(id string) string { return "nuage-" + id }
 func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
 	user := fmt.Sprintf("%d:%d", s.UID, s.UID)
 	grace := int(d.Grace.Seconds())
-	end := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address}}
-	if s.Group.Parent == "" {
-		end.MacAddress = mac(s.Address)
-	}
 	c := client.ContainerCreateOptions{
 		Name: containerName(s.ID),
 		Config: &container.Config{
@@ -54,14 +51,35 @@ func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
 			User:        user,
 			WorkingDir:  cloud.HomePath,
 			StopTimeout: &grace,
-			Env:         []string{"NUAGE_NAME=" + s.Name, "NUAGE_ROOT=" + s.Root, "NUAGE_PROXY=" + proxyAddress(s.Group, at).String()},
-			Labels: map[string]string{
-				labelData: d.Data, labelSite: s.ID, labelName: s.Name, labelAddress: s.Address.String(), labelHome: inode(s.Home),
-			},
+			Env:         []string{"NUAGE_NAME=" + s.Name, "NUAGE_ROOT=" + s.Root},
+			Labels:      map[string]string{labelData: d.Data, labelSite: s.ID, labelName: s.Name, labelHome: inode(s.Home)},
 		},
-		HostConfig:       d.hardening(s, at.name),
-		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{at.id: end}},
+		HostConfig: d.hardening(s, at.name),
 	}
+	if s.Bare {
+		c.Config.Cmd = []string{"/bin/sh", "-ec", bareScript}
+	} else {
+		plug(&c, s, at)
+	}
+	c.Config.Labels[labelSpec] = hash(c)
+	c.Config.Image = or(s.Image, d.Image) // not in the hash: see Update
+	return c
+}
+
+// bareScript ends its first line once programs can run beside it.
+//
+//go:embed bare.sh
+var bareScript string
+
+// plug gives a container its address, and tells it of its network.
+func plug(c *client.ContainerCreateOptions, s cloud.Spec, at place) {
+	end := &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: s.Address}}
+	if s.Group.Parent == "" {
+		end.MacAddress = mac(s.Address)
+	}
+	c.NetworkingConfig = &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{at.id: end}}
+	c.Config.Labels[labelAddress] = s.Address.String()
+	c.Config.Env = append(c.Config.Env, "NUAGE_PROXY="+proxyAddress(s.Group, at).String())
 	if proxy := s.Group.HTTPProxy; proxy != "" {
 		for _, name := range []string{"http_proxy", "https_proxy", "HTTPS_PROXY"} { // HTTP_PROXY would be a header's, to CGI
 			c.Config.Env = append(c.Config.Env, name+"="+proxy)
@@ -71,9 +89,6 @@ func (d *Docker) request(s cloud.Spec, at place) client.ContainerCreateOptions {
 	if s.Group.Parent != "" {
 		c.Config.Labels[labelGroup] = s.Group.Name
 	}
-	c.Config.Labels[labelSpec] = hash(c)
-	c.Config.Image = or(s.Image, d.Image) // not in the hash: see Update
-	return c
 }
 
 // cpus is how many processors a site may have of those that it shall: the engine refuses more than its host has.

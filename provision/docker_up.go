@@ -69,6 +69,9 @@ func (d *Docker) lift(ctx context.Context, s cloud.Spec, may func(image string) 
 		return up.first(ctx)
 	}
 	same := have.Config.Labels[labelSpec] == up.want.Config.Labels[labelSpec] && !have.State.Dead
+	if s.Bare && !have.State.Running { // in its log, another run may be ready
+		same = false
+	}
 	if same && have.State.Running {
 		if err := d.enclose(ctx, s.Group, s.ID); err != nil {
 			return err
@@ -114,7 +117,7 @@ func (s start) again(ctx context.Context, have *container.InspectResponse, same 
 	return s.run(ctx, id)
 }
 
-// run starts the container and waits until its web server accepts connections.
+// run starts the container and waits until it is ready.
 func (s start) run(ctx context.Context, id string) error {
 	if err := s.start(ctx, id); err != nil {
 		if errors.Is(err, cloud.ErrTrouble) && ctx.Err() == nil { // after a crash the engine may know no way out but a new one
@@ -126,7 +129,7 @@ func (s start) run(ctx context.Context, id string) error {
 }
 
 func (s start) wait(ctx context.Context, id string) error {
-	why, err := s.ready(ctx, s.spec, id, false)
+	why, err := s.comesUp(ctx, id)
 	if err != nil || why == "" {
 		return err
 	}
@@ -147,6 +150,13 @@ func (d *Docker) killed(ctx context.Context, id string) bool {
 	return !s.Running && !s.OOMKilled && (s.ExitCode == 128+int(unix.SIGTERM) || s.ExitCode == 128+int(unix.SIGKILL))
 }
 
+func (s start) comesUp(ctx context.Context, id string) (why string, err error) {
+	if s.spec.Bare {
+		return s.speaksUp(ctx, id)
+	}
+	return s.ready(ctx, s.spec, id, false)
+}
+
 // imageID is "" for an image that is not there.
 func (d *Docker) imageID(ctx context.Context, image string) string {
 	i, err := d.api.ImageInspect(ctx, image)
@@ -164,6 +174,9 @@ func (s start) create(ctx context.Context) (id string, err error) {
 	}
 	if err != nil {
 		return "", s.explain(err)
+	}
+	if s.spec.Bare {
+		return id, nil
 	}
 	if err := forgetNeighbour(bridge(s.at.id), s.spec.Address); err != nil { // it is no bridge, or none of this host
 		s.Log.Debug("neighbour not forgotten", "site", s.spec.Name, "err", err)
@@ -292,6 +305,10 @@ func (d *Docker) failed(ctx context.Context, s cloud.Spec, why string, trouble e
 	if err := d.Down(ctx, s.ID); err != nil {
 		words = errors.Join(words, err)
 	}
+	hint := "see why: site logs " + s.Name
+	if s.Bare { // which has none that people see
+		hint = "ask your admin: the log says why"
+	}
 	return cloud.Errorf(cloud.Unavailable, "site %q did not come up: %s", s.Name, why).
-		WithHint("see why: site logs %s", s.Name).Because(errors.Join(trouble, fmt.Errorf("last words of the container: %w", words)))
+		WithHint("%s", hint).Because(errors.Join(trouble, fmt.Errorf("last words of the container: %w", words)))
 }

@@ -19,13 +19,14 @@ import (
 	"plil.net/nuage/provision/provisiontest"
 )
 
-// seen is what a tenant finds when looking around inside.
-var seen = []struct{ what, script, want string }{
+// glance is what a tenant finds when looking around inside.
+type glance struct{ what, script, want string }
+
+var seen = []glance{
 	{"no capability", `grep CapEff /proc/self/status`, "CapEff:\t0000000000000000"},
 	{"none to be had", `grep CapBnd /proc/self/status`, "CapBnd:\t0000000000000000"},
 	{"no new privileges", `grep NoNewPrivs /proc/self/status`, "NoNewPrivs:\t1"},
 	{"a seccomp filter", `grep Seccomp: /proc/self/status`, "Seccomp:\t2"},
-	{"the web server as bare", `grep -h -E "CapEff|NoNewPrivs" /proc/$(pgrep -o apache2)/status`, "CapEff:\t0000000000000000\nNoNewPrivs:\t1"},
 	{"a read-only root", `touch /x /etc/x /usr/x /home/x; ls /x /etc/x /usr/x /home/x`, ""},
 	{"read-only even for its owner", `grep -c -E '^[^ ]+ / [^ ]+ ro[, ]' /proc/mounts`, "1"},
 	{"nothing to execute in /run", `cp /bin/true /run/x; /run/x && echo ran`, ""},
@@ -42,16 +43,33 @@ var seen = []struct{ what, script, want string }{
 	{"no way to the devices", `mknod /tmp/sda b 8 0 || echo refused`, "refused"},
 }
 
+// Of a site with a web server, and of one that is there for programs alone.
+var (
+	seenWhole = glance{"the web server as bare", `grep -h -E "CapEff|NoNewPrivs" /proc/$(pgrep -o apache2)/status`, "CapEff:\t0000000000000000\nNoNewPrivs:\t1"}
+	seenBare  = []glance{
+		{"no network", `tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '`, "lo"},
+		{"no way out", `cat /proc/net/route | tail -n +2`, ""},
+		{"no web server", `pgrep apache2; pgrep php`, ""},
+	}
+)
+
 func TestInside(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	s := l.spec(t, "inside.plil.net")
+	whole, bare := l.spec(t, "inside.plil.net"), l.spec(t, "bare.plil.net")
+	bare.Bare, bare.Group, bare.Address = true, cloud.Group{}, netip.Addr{}
+	l.inside(t, whole, append([]glance{seenWhole}, seen...))
+	l.inside(t, bare, append(seenBare, seen...))
+}
+
+func (l *lab) inside(t *testing.T, s cloud.Spec, seen []glance) {
+	t.Helper()
 	l.up(t, s)
 	if got, want := l.sh(t, s, "id -u; id -g; id -G; hostname"), fmt.Sprintf("%d\n%d\n%d\nsite", s.UID, s.UID, s.UID); got != want {
 		t.Errorf("ids %q, want %q", got, want)
 	}
 	for _, c := range seen {
-		t.Run(c.what, func(t *testing.T) {
+		t.Run(s.Name+"/"+c.what, func(t *testing.T) {
 			var out strings.Builder
 			_, err := l.Exec(t.Context(), s.ID, cloud.Exec{Argv: []string{"/bin/sh", "-c", c.script}, Stdout: &out})
 			if got := strings.TrimSpace(out.String()); err != nil || got != c.want {

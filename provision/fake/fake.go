@@ -47,7 +47,7 @@ type site struct {
 	spec   cloud.Spec
 	image  string
 	log    *journal
-	server *http.Server    // nil while it is stopped
+	server *http.Server    // nil while it is stopped; a bare one's serves nobody
 	alive  context.Context // of the present run
 	kill   context.CancelCauseFunc
 	exec   sync.WaitGroup
@@ -222,9 +222,12 @@ func (e *Engine) start(s *site) error {
 	if _, err := os.Stat(s.spec.Home); err != nil {
 		return e.failed(s, err)
 	}
-	l, err := listen(netip.AddrPortFrom(s.spec.Address, cloud.WebPort))
-	if err != nil {
-		return e.failed(s, err)
+	var l net.Listener
+	if !s.spec.Bare {
+		var err error
+		if l, err = listen(netip.AddrPortFrom(s.spec.Address, cloud.WebPort)); err != nil {
+			return e.failed(s, err)
+		}
 	}
 	name, slow, files := s.spec.Name, e.slowWeb, http.FileServer(http.Dir(filepath.Join(s.spec.Home, s.spec.Root)))
 	s.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -234,8 +237,9 @@ func (e *Engine) start(s *site) error {
 	})}
 	s.alive, s.kill = context.WithCancelCause(context.Background())
 	s.log.begin()
-	server := s.server
-	s.exec.Go(func() { _ = server.Serve(l) })
+	if server := s.server; l != nil {
+		s.exec.Go(func() { _ = server.Serve(l) })
+	}
 	e.ups[s.spec.ID]++
 	e.tell(s.spec.ID, true)
 	return nil

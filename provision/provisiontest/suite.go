@@ -50,7 +50,7 @@ func Run(t *testing.T, new func(t *testing.T) Harness) {
 	h := new(t)
 	// An outer test, so that what the parallel ones share outlives them.
 	t.Run("suite", func(t *testing.T) {
-		for _, c := range slices.Concat(lifeTests, updateTests, logTests, execTests, ttyTests, killTests, dialTests) {
+		for _, c := range slices.Concat(lifeTests, bareTests, updateTests, logTests, execTests, ttyTests, killTests, dialTests) {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
 				c.run(t, h)
