@@ -18,7 +18,11 @@ func (c *Cloud) Exec(ctx context.Context, who Who, name string, x Exec) (status 
 		defer release()
 		leased, done := c.Lease(ctx, who, SiteExec, s)
 		defer done()
+		run := c.sure.run(s.ID)
 		status, err = c.watched(leased, who, s, x, e)
+		if err == nil && status == killed && run != 0 && run != c.sure.run(s.ID) { // an engine may be late to tell
+			err = Errorf(Unavailable, "the site stopped while the program ran").WithHint("start it: %s", c.Door.SSH("site start "+s.Name))
+		}
 		if err != nil && ctx.Err() == nil {
 			return c.lost(ctx, s, err, context.Cause(leased))
 		}
@@ -26,6 +30,9 @@ func (c *Cloud) Exec(ctx context.Context, who Who, name string, x Exec) (status 
 	})
 	return status, err
 }
+
+// killed is the status of a program that SIGKILL ended.
+const killed = 128 + 9
 
 // holdContainer holds a site that has a container, and tells progress, if there is one, when it has to wake it.
 func (c *Cloud) holdContainer(ctx context.Context, s Site, progress func(string)) (release func(), err error) {
@@ -54,6 +61,11 @@ func (c *Cloud) lost(ctx context.Context, s Site, err, why error) error {
 		return c.noSite(s.Name) // any more
 	case why != nil:
 		return why
+	case gone == nil && now.Type != s.Type:
+		return Errorf(Unavailable, "%q became a %s site while the program ran", s.Name, now.Type).WithHint("start the program again").Because(err)
+	case gone == nil && now.Full && !s.Full:
+		return Errorf(Unavailable, "%q has outgrown its disk limit while the program ran: it is read-only now", s.Name).
+			WithHint("delete some files: %s", c.Door.SFTP(s.Name)).Because(err)
 	}
 	return err
 }
