@@ -97,6 +97,7 @@ type Cloud struct {
 	life    context.Context // until Close
 	end     context.CancelFunc
 	sure    sure
+	lodged  sync.Map // ids of static sites that shall have a container now
 	tries   tries
 	repairs repairs
 	deaths  deaths

@@ -32,8 +32,7 @@ func (c *Cloud) demolish(ctx context.Context, s Site) error {
 		return err
 	}
 	c.Fault("delete.unpublished")
-	c.sure.forget(s.ID)
-	if err := c.Engine.Remove(ctx, s.ID); err != nil {
+	if err := c.remove(ctx, s.ID); err != nil {
 		return err
 	}
 	c.Fault("delete.down")

@@ -131,7 +131,7 @@ func (c *Cloud) guard(ctx context.Context) {
 		wait(ctx, min(max(guardEvery, guardRests*took), guardAll*guardEvery))
 		began := time.Now()
 		for _, s := range *c.table.Load() {
-			if s.Type != PHP || !s.Full && !c.mayGrow(*s, round) {
+			if !s.Full && !c.mayGrow(*s, round) {
 				continue
 			}
 			w.begin(ctx, s.ID, func() {
@@ -185,7 +185,7 @@ func (w *weighing) mark(id string, on bool) bool {
 
 // mayGrow reports whether programs of the site may have written since the last round.
 func (c *Cloud) mayGrow(s Site, round int) bool {
-	if s.State != Running {
+	if s.State != Running || !c.contains(s) {
 		return false
 	}
 	unused, held := c.holds.unused(s.ID, c.Now())
@@ -222,7 +222,8 @@ func (c *Cloud) weigh(ctx context.Context, s Site) error {
 	return c.setFull(ctx, s.ID, full, DiskFull(space))
 }
 
-// setFull records it and, if the site runs, has it sleep and wake in another container: who comes in between waits.
+// setFull records it and, if the site runs, has it sleep and wake in another container: who comes in between waits. What runs in
+// the one of before ends.
 func (c *Cloud) setFull(ctx context.Context, id string, full bool, why error) error {
 	release, err := c.turn(ctx, id)
 	if err != nil {
@@ -239,11 +240,14 @@ func (c *Cloud) setFull(ctx context.Context, id string, full bool, why error) er
 	} else {
 		c.repaired("site %q has room again", s.Name)
 	}
-	if s.State != Running {
+	if s.Type != PHP || s.State != Running {
 		if err := c.put(ctx, s); err != nil {
 			return err
 		}
-		return c.Publish(ctx)
+		if err := c.Publish(ctx); err != nil {
+			return err
+		}
+		return c.vacate(ctx, id) // its next one is mounted anew
 	}
 	if err := c.become(ctx, s, Asleep); err != nil {
 		return err

@@ -34,21 +34,30 @@ func (c *Cloud) Exec(ctx context.Context, who Who, name string, x Exec) (status 
 // killed is the status of a program that SIGKILL ended.
 const killed = 128 + 9
 
-// holdContainer holds a site that has a container, and tells progress, if there is one, when it has to wake it.
+// holdContainer holds a site with the container of its programs, and tells progress, if there is one, when that has to come up.
 func (c *Cloud) holdContainer(ctx context.Context, s Site, progress func(string)) (release func(), err error) {
-	if s.Type != PHP {
-		return nil, Errorf(Invalid, "%q is a static site: it has files and no shell", s.Name).
-			WithHint("upload with sftp, or with scp without -O, or give it a container: %s", c.Door.SSH("site set "+s.Name+" type=php"))
-	}
-	if now, ok := c.published(s.ID); ok && now.State == Asleep && progress != nil {
+	if progress != nil && c.rests(s) {
 		progress(c.starting())
 		defer progress("")
 	}
-	_, release, err = c.Hold(ctx, s.ID)
+	if s.Type == PHP {
+		_, release, err = c.Hold(ctx, s.ID)
+	} else {
+		release, err = c.lodge(ctx, s)
+	}
 	if KindOf(err) == NotFound { // it was deleted since it was found
 		err = c.noSite(s.Name)
 	}
 	return release, err
+}
+
+// rests reports whether a program has to wait for its container.
+func (c *Cloud) rests(s Site) bool {
+	if s.Type != PHP {
+		return !c.sure.of(s.ID)
+	}
+	now, ok := c.published(s.ID)
+	return ok && now.State == Asleep
 }
 
 // lost says what became of a site, or of the right to it, under a program that failed; why is the end of its lease.

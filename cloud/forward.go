@@ -21,6 +21,10 @@ func (c *Cloud) Dial(ctx context.Context, who Who, name, network, address string
 				return err
 			}
 		}
+		if s.Type != PHP {
+			return Errorf(Invalid, "%q is a static site: nothing listens in it", s.Name).
+				WithHint("give it a web server of its own: %s", c.Door.SSH("site set "+s.Name+" type=php"))
+		}
 		release, err := c.holdContainer(ctx, s, nil)
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ func (v vague) Exec(ctx context.Context, id string, x cloud.Exec) (int, error) {
 func TestAnEngineThatIsLateToTellRegression(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	for _, kind := range []cloud.Type{cloud.PHP} {
+	for _, kind := range []cloud.Type{cloud.PHP, cloud.Static} {
 		w := newWorld(t)
 		c := w.openWith(nil, func(o *cloud.Options) { o.Engine = vague{w.engine} })
 		defer c.Close()

@@ -31,7 +31,10 @@ func (c *Cloud) RestartSite(ctx context.Context, who Who, name string) error {
 
 // pause stops the container of a site that is about to start again.
 func (c *Cloud) pause(ctx context.Context, s Site) error {
-	if err := c.engineReady(ctx, s); err != nil || s.Type != PHP {
+	if s.Type != PHP {
+		return c.vacate(ctx, s.ID)
+	}
+	if err := c.engineReady(ctx, s); err != nil {
 		return err
 	}
 	if err := c.become(ctx, s, Asleep); err != nil {
@@ -95,8 +98,7 @@ func (c *Cloud) unhouse(ctx context.Context, id string) error {
 	if err := c.Publish(ctx); err != nil {
 		return err
 	}
-	c.sure.forget(id)
-	return c.Engine.Remove(ctx, id)
+	return c.remove(ctx, id)
 }
 
 // setAction is what settings are asked for as: only the owner gives a site away.
@@ -167,6 +169,9 @@ func (c *Cloud) setType(tx Tx, s *Site, value string) error {
 		return err
 	}
 	s.Type = t
+	if t == Static && s.State == Asleep { // it never sleeps
+		s.State = Running
+	}
 	if t != PHP || s.Address.IsValid() {
 		return nil
 	}
@@ -279,7 +284,7 @@ func (c *Cloud) stop(ctx context.Context, s Site) error {
 		return err
 	}
 	if s.Type != PHP {
-		return nil
+		return c.vacate(ctx, s.ID)
 	}
 	return c.down(ctx, s.ID)
 }
@@ -320,10 +325,15 @@ func (c *Cloud) engineReady(ctx context.Context, s Site) error {
 // spec is what the site's container is made of.
 func (c *Cloud) spec(s Site) Spec {
 	limits := c.LimitsOf(s)
-	return Spec{
-		ID: s.ID, Name: s.Name, Image: c.Images[s.Image], Group: c.groups[s.Group], Address: s.Address, UID: s.UID,
-		Home: c.Homes.Path(s), Root: s.Root, ReadOnly: s.Full, Memory: limits.Memory, CPUs: limits.CPUs,
+	spec := Spec{
+		ID: s.ID, Name: s.Name, UID: s.UID, Home: c.Homes.Path(s), Root: s.Root, ReadOnly: s.Full, Memory: limits.Memory, CPUs: limits.CPUs,
 	}
+	if s.Type != PHP {
+		spec.Bare = true
+		return spec
+	}
+	spec.Image, spec.Group, spec.Address = c.Images[s.Image], c.groups[s.Group], s.Address
+	return spec
 }
 
 func (c *Cloud) put(ctx context.Context, s Site) error {

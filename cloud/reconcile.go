@@ -54,8 +54,12 @@ func (c *Cloud) changed(ctx context.Context, id string, runs func() bool) {
 		}
 		return
 	}
-	if s, ok := c.published(id); !ok || s.State != Running {
+	switch s, ok := c.published(id); {
+	case !ok, s.State != Running:
 		return // somebody stopped it
+	case s.Type != PHP:
+		c.sure.forget(id) // the next program has it come up again
+		return
 	}
 	if run == 0 || run != c.sure.run(id) { // it is no death of what was seen
 		c.healing.Go(func() { c.recheck(ctx, id) })
@@ -119,7 +123,7 @@ func (c *Cloud) Reconcile(ctx context.Context) error {
 	}
 	known, running := map[string]bool{}, map[string]bool{}
 	for _, s := range sites {
-		known[s.ID] = s.Type == PHP
+		known[s.ID] = c.contains(s)
 	}
 	var failed []error
 	for _, k := range containers {
@@ -137,13 +141,18 @@ func (c *Cloud) removeOrphan(ctx context.Context, k Container) error {
 		return err
 	}
 	defer release()
-	if s, err := c.byID(ctx, k.ID); KindOf(err) != NotFound && (err != nil || s.Type == PHP) {
-		return err // it became a site's since the look
+	what := "is no site"
+	s, err := c.byID(ctx, k.ID)
+	if KindOf(err) != NotFound {
+		if err != nil || c.contains(s) {
+			return err // it became a site's since the look
+		}
+		what = "is static, and nobody is at work in it"
 	}
-	if err := c.Engine.Remove(ctx, k.ID); err != nil {
+	if err := c.remove(ctx, k.ID); err != nil {
 		return err
 	}
-	c.repaired("removed the container of %q, which is no site", k.Name)
+	c.repaired("removed the container of %q, which %s", k.Name, what)
 	return nil
 }
 

@@ -12,11 +12,11 @@ const (
 	wakeTime  = 30 * time.Second
 )
 
-// reap puts to sleep, every now and then, the sites that nobody has held for their idle time.
+// reap puts to sleep, every now and then, the sites that nobody has held for their idle time. Of static ones the container goes.
 func (c *Cloud) reap(ctx context.Context) {
 	for wait(ctx, reapEvery); ctx.Err() == nil; wait(ctx, reapEvery) {
 		for id, s := range *c.table.Load() {
-			if s.Type != PHP || s.State != Running || !c.tired(*s) {
+			if !c.contains(*s) || s.State != Running || !c.tired(*s) {
 				continue
 			}
 			if err := c.sleep(ctx, id, c.tired); err != nil && ctx.Err() == nil {
@@ -34,6 +34,9 @@ func (c *Cloud) tired(s Site) bool {
 		return false
 	}
 	idle := c.IdleOf(s)
+	if s.Type != PHP {
+		idle = within(idle, lodgingIdle)
+	}
 	return idle > 0 && unused >= idle
 }
 
@@ -48,6 +51,9 @@ func (c *Cloud) sleep(ctx context.Context, id string, may func(Site) bool) error
 	s, err := c.byID(ctx, id)
 	if err != nil || s.State != Running || !may(s) {
 		return err
+	}
+	if s.Type != PHP {
+		return c.depart(ctx, id)
 	}
 	if err := c.become(ctx, s, Asleep); err != nil {
 		return err
@@ -117,11 +123,15 @@ func (w *wakes) count() int {
 var ErrWaking = errors.New("the site is still waking up")
 
 // wake brings up a site that sleeps. What it finds awake is well.
-func (c *Cloud) wake(ctx context.Context, id string) error {
+func (c *Cloud) wake(ctx context.Context, id string) error { return c.begin(ctx, id, c.wakeNow) }
+
+// begin brings up the container of a site, once for all who wait for it at the same time. It may have been done in another
+// way than by start.
+func (c *Cloud) begin(ctx context.Context, id string, start func(ctx context.Context, id string) error) error {
 	return c.wakes.join(ctx, id, func() error {
 		ctx, cancel := context.WithTimeout(c.life, c.WakeTime)
 		defer cancel()
-		err := c.wakeNow(ctx, id)
+		err := start(ctx, id)
 		if err != nil && ctx.Err() != nil && c.life.Err() == nil {
 			return Errorf(Unavailable, "many sites are starting, and this one has not come up yet").
 				WithHint("try again in a moment").Because(errors.Join(ErrWaking, err))
@@ -132,20 +142,12 @@ func (c *Cloud) wake(ctx context.Context, id string) error {
 
 func (c *Cloud) wakeNow(ctx context.Context, id string) (err error) {
 	start := c.Now()
-	release, err := c.locks.take(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer release()
-	done, err := c.chore(ctx)
+	s, done, err := c.place(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer done()
-	s, err := c.byID(ctx, id)
 	switch {
-	case err != nil:
-		return err
 	case c.unsure(s):
 		return c.confirm(ctx, s)
 	case s.State != Asleep:
@@ -170,4 +172,23 @@ func (c *Cloud) wakeNow(ctx context.Context, id string) (err error) {
 		err = errors.Join(err, c.become(context.WithoutCancel(ctx), s, Asleep))
 	}
 	return err
+}
+
+// place waits for the turn of a site that is to come up, and for a place among those that do.
+func (c *Cloud) place(ctx context.Context, id string) (s Site, done func(), err error) {
+	release, err := c.locks.take(ctx, id)
+	if err != nil {
+		return s, nil, err
+	}
+	leave, err := c.chore(ctx)
+	if err != nil {
+		release()
+		return s, nil, err
+	}
+	done = func() { leave(); release() }
+	if s, err = c.byID(ctx, id); err != nil {
+		done()
+		return s, nil, err
+	}
+	return s, done, nil
 }

@@ -30,7 +30,7 @@ func (c *Cloud) SiteUse(ctx context.Context, who Who, name string) (u Use, err e
 		if u.Disk, err = c.space(ctx, s); err != nil {
 			return err
 		}
-		if m, ok := c.Engine.(meter); ok && s.Type == PHP && s.State == Running {
+		if m, ok := c.Engine.(meter); ok && c.contains(s) && s.State == Running {
 			u.Memory, u.CPU, _ = m.Usage(ctx, s.ID)
 		}
 		u.Last = c.lastVisit(ctx, s.ID)

@@ -56,7 +56,6 @@ func TestNotMine(t *testing.T) {
 	w := newWorld(t, gateway.Limits{})
 	ada, bob := w.person("ada"), w.person("bob")
 	ada.site("blog", cloud.PHP)
-	ada.site("pages", cloud.Static)
 	for _, c := range []struct {
 		who    *person
 		user   string
@@ -66,7 +65,6 @@ func TestNotMine(t *testing.T) {
 		{bob, "blog.plil.test", cloud.NotFound.Exit(), `nuage: no site "blog.plil.test"`},
 		{bob, "none.plil.test", cloud.NotFound.Exit(), `nuage: no site "none.plil.test"`},
 		{bob, "../x.plil.test", cloud.NotFound.Exit(), `nuage: no site "../x.plil.test"`},
-		{ada, "pages.plil.test", cloud.Invalid.Exit(), "is a static site"},
 	} {
 		o := c.who.ssh(c.user, "", "id")
 		if o.status != c.status || o.stdout != "" {

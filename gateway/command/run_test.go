@@ -52,7 +52,7 @@ func TestLines(t *testing.T) {
 		{"alice", "run blog cat -", "typed in", 0, "typed in", "-"},
 		{"alice", "run blog -- sh -c 'echo no >&2; exit 42'", "", 42, "-", "no\n"},
 		{"alice", "shell blog", "pwd >/dev/null; echo hello; exit 3", 3, "hello\n", "-"},
-		{"alice", "shell pages", "", 3, "-", "no shell"},
+		{"alice", "shell pages", "echo hello; exit 3", 3, "hello\n", "-"},
 		{"alice", "site delete blog", "", 2, "-", "hint: ssh -p 2222 nuage.test site delete blog.plil.test --yes"},
 		{"alice", "site info blog", "", 0, "blog.plil.test", "-"},
 		{"alice", "site delete blog --yes", "", 0, "-", "blog.plil.test is deleted"},

@@ -13,7 +13,7 @@ func siteCommands() []command {
 	return []command{
 		{
 			noun: "site", verb: "create", who: everyone, args: []arg{{name: "NAME"}},
-			flags: []flag{{long: "type", value: "php|static", is: aType, help: "php: a container that runs PHP, with a shell; static: files only"}},
+			flags: []flag{{long: "type", value: "php|static", is: aType, help: "php: a container that runs PHP; static: files only"}},
 			short: "make a website",
 			long: "Makes a website and prints its address. NAME is a full name, or only its first part. The site answers " +
 				"at once, with a page that says how to replace it.",

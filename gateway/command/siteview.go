@@ -61,7 +61,7 @@ func (j *job) siteView(s cloud.Site) siteView {
 		URL: d.URL(s.Name), SecureURL: d.SecureURL(s.Name), Root: s.Root, Upload: d.Upload("./build/*", s.Name, s.Root),
 		HTTPS: s.HTTPS, Main: s.Main, Maintenance: s.Maintenance, Password: s.Password != "",
 	}
-	if s.Type == cloud.PHP {
+	if j.Cloud.Engine.Name() != "none" {
 		v.Shell = d.Shell(s.Name)
 	}
 	return v
