@@ -266,7 +266,7 @@ func (s *stage) leftovers(say func(string, ...any)) {
 	files, _ := os.ReadDir(s.data)
 	for _, f := range files {
 		switch f.Name() {
-		case "nuage.db", "sites", "ssh", "certs":
+		case "nuage.db", "sites", "ssh", "certs", "time":
 		default:
 			say("%s lies in the data directory", f.Name())
 		}
