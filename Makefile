@@ -17,7 +17,7 @@ demo: build ## play the whole job once against a throw-away instance, as a trans
 test: ## everything, on the real binary, clients and engine
 	@deploy/deps tests
 	@! docker version >/dev/null 2>&1 || provision/image/build
-	go test -race -timeout 20m ./...
+	go test -race -timeout 40m ./...
 
 check: lint test ## what CI runs
 
