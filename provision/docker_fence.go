@@ -186,9 +186,9 @@ func rules(table string, walls []wall, ranges []siteRange, web []int) string {
 	if len(ranges) == 0 {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "table inet %s {\n\tchain output {\n\t\ttype filter hook output priority filter - 10; policy accept;\n", table)
+	fmt.Fprintf(&b, "table inet %s {\n\tchain output {\n\t\ttype filter hook output priority filter - 10; policy accept;\n\t\toifname \"br-*\" accept\n", table)
 	for _, r := range ranges {
-		fmt.Fprintf(&b, "\t\t%s oifname != \"br-*\" reject\n", r.match("ip daddr"))
+		fmt.Fprintf(&b, "\t\t%s reject\n", r.match("ip daddr"))
 	}
 	b.WriteString("\t}\n}\n")
 	if len(walls) == 0 {
@@ -236,7 +236,8 @@ func (r siteRange) match(field string) string {
 
 // bridgeRules is the table of the bridges: what this host says to the address of a site, it says to the container of a site
 // or to nobody, whoever sends it (the gateway, nginx, Caddy), and whatever became of the site meanwhile. Nor does the host
-// learn from anybody else who is at that address, so that it need not forget it again.
+// learn from anybody else who is at that address, so that it need not forget it again. What is in order goes through by the
+// first lines of each chain: that is all packets of all visitors.
 func bridgeRules(table string, ranges []siteRange) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table bridge %s\ndelete table bridge %s\n", table, table)
@@ -244,15 +245,19 @@ func bridgeRules(table string, ranges []siteRange) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "table bridge %s {\n", table)
-	chain := func(hook, address, mac string) {
+	chain := func(hook, address string, inOrder ...string) {
 		fmt.Fprintf(&b, "\tchain %s {\n\t\ttype filter hook %s priority filter - 10; policy accept;\n", hook, hook)
+		for _, these := range inOrder {
+			fmt.Fprintf(&b, "\t\t%s accept\n", these)
+		}
 		for _, r := range ranges {
-			fmt.Fprintf(&b, "\t\t%s %s & ff:ff:00:00:00:00 != %s:00:00:00:00 drop\n", r.match(address), mac, macBegins)
+			fmt.Fprintf(&b, "\t\t%s drop\n", r.match(address))
 		}
 		b.WriteString("\t}\n")
 	}
-	chain("output", "ip daddr", "ether daddr")
-	chain("prerouting", "arp saddr ip", "arp saddr ether")
+	of := " & ff:ff:00:00:00:00 == " + macBegins + ":00:00:00:00"
+	chain("output", "ip daddr", "ether daddr"+of)
+	chain("prerouting", "arp saddr ip", "ether type != arp", "arp saddr ether"+of)
 	b.WriteString("}\n")
 	return b.String()
 }
