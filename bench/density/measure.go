@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -57,7 +58,7 @@ func (p plan) wake(s *stage) error {
 	if err != nil {
 		return err
 	}
-	for n := range p.rounds + 1 {
+	for n := 0; n <= p.rounds; n++ {
 		if err := s.asleep(site); err != nil {
 			return err
 		}
@@ -73,7 +74,12 @@ func (p plan) wake(s *stage) error {
 		if err := s.post("/containers/" + k.ID + "/start"); err != nil {
 			return err
 		}
-		if err := s.answers(k.Labels["nuage.address"]); err != nil {
+		err := s.answers(site, k.Labels["nuage.address"])
+		if errors.Is(err, errStopped) { // by the gateway's look every few minutes, for the site shall sleep
+			n--
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		their := time.Since(began)
@@ -93,10 +99,13 @@ func (p plan) wake(s *stage) error {
 	return nil
 }
 
-// answers asks a container until it answers.
-func (s *stage) answers(address string) error {
-	for end := time.Now().Add(patient); time.Now().Before(end) && s.ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
-		resp, err := s.web.Get("http://" + address + ":8080/")
+var errStopped = errors.New("it was stopped")
+
+// answers asks a site's container until it answers.
+func (s *stage) answers(site, address string) error {
+	client := http.Client{Timeout: 10 * time.Second, Transport: s.web.Transport}
+	for end := time.Now().Add(client.Timeout); time.Now().Before(end) && s.ctx.Err() == nil; time.Sleep(5 * time.Millisecond) {
+		resp, err := client.Get("http://" + address + ":8080/")
 		if err != nil {
 			continue
 		}
@@ -104,6 +113,9 @@ func (s *stage) answers(address string) error {
 		if resp.StatusCode == http.StatusOK {
 			return nil
 		}
+	}
+	if k, err := s.container(site); err == nil && k.State == "exited" {
+		return errStopped
 	}
 	return fmt.Errorf("%s does not answer", address)
 }
