@@ -236,12 +236,12 @@ func TestBombRegression(t *testing.T) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	must(t, w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "sites/5a17e/home/site/bomb", Size: 512, Mode: 0o600, PAXRecords: map[string]string{
-		"XXX.sparse.major": "1", "XXX.sparse.minor": "0", "XXX.sparse.realsize": "1099511627776", "NUAGE.site": blog.Name,
+		"OUR.sparse.major": "1", "OUR.sparse.minor": "0", "OUR.sparse.realsize": "1099511627776", "NUAGE.site": blog.Name,
 	}}))
 	_, err := w.Write(append([]byte("1\n1099511627776\n0\n"), make([]byte, 494)...))
 	must(t, err)
 	must(t, w.Close())
-	bomb := bytes.ReplaceAll(b.Bytes(), []byte("XXX.sparse"), []byte("GNU.sparse")) // which archive/tar writes for nobody
+	bomb := bytes.ReplaceAll(b.Bytes(), []byte("OUR.sparse"), []byte("GNU.sparse")) // which archive/tar writes for nobody
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := unpack(ctx, bytes.NewReader(bomb), newHomes(t)); err == nil || !strings.Contains(err.Error(), "1099511627776 bytes, which are not in it") {
