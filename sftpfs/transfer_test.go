@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"plil.net/nuage/cloud"
 	"plil.net/nuage/home"
+	"plil.net/nuage/provision/provisiontest"
 )
 
 func TestTransfers(t *testing.T) {
@@ -146,7 +146,7 @@ func TestOpenFileAttributes(t *testing.T) {
 func TestForeignFile(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		must(t, "root", "needs root to have a file of somebody else's")
+		provisiontest.Skip(t, "root", "needs root to have a file of somebody else's")
 	}
 	d, _ := newDisk(t)
 	do(t, os.WriteFile(d.Path(blog)+"/www/root", []byte("x"), 0o644))
@@ -162,20 +162,12 @@ func TestForeignFile(t *testing.T) {
 	wantStatus(t, f.Truncate(0), failure, "")
 }
 
-func must(t *testing.T, tool, why string) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("NUAGE_MUST"), ","), tool) {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // TestQuota meets a limit of the kernel's that nobody has told the gateway's counting of: the message has the numbers all the same.
 func TestQuota(t *testing.T) {
 	t.Parallel()
 	d, _ := newDisk(t)
 	if d.Quotas() == "" {
-		must(t, "quota", "the file system of TMPDIR has no quotas by uid: make kernel")
+		provisiontest.Skip(t, "quota", "the file system of TMPDIR has no quotas by uid: make kernel")
 	}
 	limited, err := d.Limit(wiki, 1<<20)
 	if !limited || err != nil {
@@ -201,7 +193,7 @@ func TestNoSpace(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		must(t, "root", "cannot mount: "+err.Error())
+		provisiontest.Skip(t, "root", "cannot mount: "+err.Error())
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
 	d, err := home.New(dir)
