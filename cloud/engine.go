@@ -16,9 +16,9 @@ type Engine interface {
 	// Ping asks whether the engine answers now.
 	Ping(ctx context.Context) error
 	// Up makes the site's container be as spec says and run, and returns once its web server accepts
-	// connections at spec.Address:WebPort, or for a Bare one once programs can run in it. A container that differs from spec is replaced, and one that there is
-	// keeps its image, also where spec.Image leads to another by now. Unavailable if it did not come up, with the
-	// container's last words in the Cause. An Update that was cut is undone.
+	// connections at spec.Address:WebPort, or for a Bare one once programs can run in it. A container that differs from
+	// spec is replaced, and one that there is keeps its image, also where spec.Image leads to another by now.
+	// Unavailable if it did not come up, with the container's last words in the Cause. An Update that was cut is undone.
 	Up(ctx context.Context, spec Spec) error
 	// Update is Up, and takes the image that spec.Image leads to now if the container does not run, has another one and
 	// may allows it, which is told the id of the new one. The container of before is kept until the new one has answered a
